@@ -1,0 +1,382 @@
+"""Exactly once, in effect: the delivery protocol as generators that do no I/O.
+
+Each generator yields an `Effect`, receives its result, and in the end returns an outcome. The
+shell executes effects against Kafka and ClickHouse; the model test executes them against a
+simulation in which everything that can fail does. The protocol is therefore tested as it runs.
+
+One batch (a `Plan`) passes these steps, numbered as in docs/architecture.md:
+
+1. and 2. `Commit` the plan at its start offsets, together with the previous batch's ends; fenced
+              locally first, because a broker accepts commits from any live member, also from
+              one that lost the partition
+3. `Build`    blocks from messages and plan alone
+4. `Owned`    still, then `Insert`, the same bytes until acknowledged; an old plan is counted first
+5. `Count`    rows by IngestId after anything doubtful: "deduplicated" does not prove "present"
+6. `Ledger`   what was stored, before the offsets say so
+7. the next batch's `Commit` carries the ends
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from headrace_writer.core.block import Target
+from headrace_writer.core.delivery_effects import (
+    Abandoned,
+    Build,
+    BuildProblem,
+    Commit,
+    CommitResult,
+    Committed,
+    Count,
+    DeadLetter,
+    Effect,
+    Expired,
+    Insert,
+    Inserted,
+    Ledger,
+    LedgerAhead,
+    Outcome,
+    Owned,
+    Position,
+    Steps,
+    Stopped,
+    Stored,
+    T,
+    Wait,
+)
+from headrace_writer.core.delivery_plan import Plan, PlanUnreadable, decode_plan
+
+# A block under doubt is looked at this often before "not seen" means "not there": replication
+# usually takes well under a second, and the shell waits about one second between looks.
+LOOKS = 5
+# Parts that sit on different replicas do come together; when not even a minute and a half brings
+# them, one ClickHouse partition of the block is burnt, and a person has to decide.
+PARTIAL_LOOKS = 90
+
+
+Recovered = int | Stopped | Abandoned | None
+
+
+class Void:
+    """A committed plan of which nothing was or ever will be inserted: plan afresh."""
+
+
+def _ask(effect: Effect, _kind: type[T]) -> Steps[T]:
+    """Yield one effect and hand back its answer under the type the effect documents."""
+    answer = yield effect
+    return answer  # type: ignore[return-value]
+
+
+def deliver(plan: Plan, completed: Mapping[int, int]) -> Steps[Outcome]:
+    """Store one new batch. `completed`: partition → end of the previous, stored batch."""
+    refused = yield from _commit_plan(plan, plan.partitions, completed)
+    if refused:
+        return Abandoned(refused)
+    problem = yield from _build(plan)
+    if problem:
+        return problem
+    if not (yield from _ask(Owned(plan.partitions), bool)):
+        return Abandoned("lost a partition before its insert")
+    if (yield from _ask(Expired(plan), bool)):
+        # A window that has passed no longer drops repeated blocks: look before inserting.
+        outcome = yield from _complete(plan, plan.partitions)
+        return Abandoned("planned anew") if isinstance(outcome, Void) else outcome
+    return (yield from _insert(plan, plan.partitions, frozenset(plan.rows), trusted=True))
+
+
+def settle(completed: Mapping[int, int]) -> Steps[bool]:
+    """Commit the ends of stored batches when no next plan is there to carry them.
+
+    Used when idle, on a revoke and at the end. True when the broker has them; False (not the
+    owner any more) is harmless: the next owner finds the plan and sees that it is stored.
+    """
+    return not (yield from _commit({p: (end, "") for p, end in completed.items()}))
+
+
+def recover(topic_id: str, partitions: tuple[int, ...]) -> Steps[dict[int, Recovered]]:
+    """Find where each newly assigned partition goes on, finishing what its last owner began.
+
+    Returns per partition the next offset; None for "never read: from the beginning"; Stopped; or
+    Abandoned where ownership changed meanwhile: recover again what is still owned.
+    """
+    found: dict[int, Recovered] = {}
+    plans: list[tuple[Plan, list[int]]] = []
+    committed = yield from _ask(Committed(partitions), dict)
+    for partition in partitions:
+        if partition not in committed:
+            found[partition] = None
+            continue
+        offset, metadata = committed[partition]
+        try:
+            plan = decode_plan(metadata)
+        except PlanUnreadable as error:
+            found[partition] = Stopped(str(error))
+            continue
+        if plan is None:
+            found[partition] = offset
+        elif plan.topic_id != topic_id:
+            found[partition] = Stopped(
+                f"partition {partition} was planned on another topic of this name: "
+                "delete the group's offsets to read the new one from its beginning"
+            )
+        else:
+            _gather(plans, plan, partition)
+    for plan, mine in plans:
+        outcome = yield from _resolve(plan, tuple(mine))
+        for partition in mine:
+            found[partition] = _position_after(outcome, plan, partition)
+    for partition, position in found.items():
+        if not isinstance(position, Stopped | Abandoned):
+            found[partition] = yield from _beyond_ledger(partition, position)
+    return found
+
+
+def _gather(plans: list[tuple[Plan, list[int]]], plan: Plan, partition: int) -> None:
+    for i, (other, mine) in enumerate(plans):
+        if other.same_batch(plan):
+            plans[i] = (other.merged(plan), [*mine, partition])
+            return
+    plans.append((plan, [partition]))
+
+
+def _readable_plan(position: Position | None) -> Plan | None:
+    try:
+        return decode_plan(position[1]) if position else None
+    except PlanUnreadable:
+        return None
+
+
+def _position_after(outcome: Outcome | Void, plan: Plan, partition: int) -> Recovered:
+    if isinstance(outcome, Stored):
+        return plan.ends[partition]
+    return plan.starts[partition] if isinstance(outcome, Void) else outcome
+
+
+def _resolve(plan: Plan, mine: tuple[int, ...]) -> Steps[Outcome | Void]:
+    """Finish a plan found on assignment."""
+    everywhere = yield from _ask(Committed(plan.partitions), dict)
+    valid = True
+    for partition in plan.partitions:
+        other = _readable_plan(everywhere.get(partition))
+        if other is not None and other.same_batch(plan):
+            plan = plan.merged(other)
+        else:
+            valid = False
+    while not valid:
+        # Either every partition had this plan and another owner has finished it (then rows are
+        # there: nobody moves on before they are), or it was refused for some partition and
+        # nobody ever inserted it.
+        survey = yield from _survey(plan, frozenset(plan.rows))
+        if survey.seen:
+            valid = True
+        elif survey.silent:
+            yield from _ask(Wait("a replica that may hold the rows does not answer"), object)
+        else:
+            return Void()
+    return (yield from _complete(plan, mine))
+
+
+def _complete(plan: Plan, mine: tuple[int, ...]) -> Steps[Outcome | Void]:
+    """Insert what is not there yet of a plan that may have been inserted before."""
+    survey = yield from _survey(plan, frozenset(plan.rows))
+    if survey.doubled:
+        return Stopped(f"more rows than planned in {survey.doubled}: {_named(plan)}")
+    if not survey.missing and not plan.rejected:
+        return (yield from _finish(plan, verified=not survey.silent))
+    problem = yield from _build(plan)
+    if problem is not None:
+        alone = set(plan.partitions) == set(mine)
+        untouched = not survey.seen and not survey.silent
+        if problem.reason is BuildProblem.FORMAT_CHANGED and alone and untouched:
+            return Void()
+        return problem
+    return (yield from _insert(plan, mine, survey.missing, trusted=False))
+
+
+def _insert(
+    plan: Plan, mine: tuple[int, ...], targets: frozenset[Target], *, trusted: bool
+) -> Steps[Outcome]:
+    """Steps 4 to 6. `trusted`: a clean acknowledgement of a first attempt proves presence."""
+    verified = True
+    while True:
+        attempt = (yield from _ask(Insert(plan, targets), Inserted)) if targets else Inserted()
+        refused = frozenset(e.target for e in attempt.refused)
+        check = yield from _verify(plan, (attempt.doubtful if trusted else targets) - refused)
+        if isinstance(check, Stopped):
+            return check
+        verified = verified and check.complete
+        targets = refused | check.burnt
+        if not targets:
+            return (yield from _finish(plan, verified=verified))
+        if refused and (yield from _survey(plan, refused)).seen:
+            return Stopped(f"a refused block is partly stored: {_named(plan)}")
+        plan = plan.without(attempt.refused, attempt.rows).revised(check.burnt)
+        denied = yield from _commit_plan(plan, mine, {})
+        if denied:
+            return Abandoned(denied)
+        problem = yield from _build(plan)
+        if problem:
+            return problem
+        trusted = False
+
+
+def _finish(plan: Plan, *, verified: bool) -> Steps[Outcome]:
+    if plan.excluded or plan.rejected:
+        yield from _ask(DeadLetter(plan), object)
+    yield from _ask(Ledger(plan, verified), object)
+    return Stored(plan)
+
+
+def _commit_plan(plan: Plan, mine: tuple[int, ...], completed: Mapping[int, int]) -> Steps[str]:
+    """Make the plan durable before its first insert. Returns why it must not be used, or ""."""
+    positions: dict[int, Position] = {p: (end, "") for p, end in completed.items()}
+    text = plan.encode()
+    positions |= {p: (plan.starts[p], text) for p in mine}
+    return (yield from _commit(positions))
+
+
+def _commit(positions: Mapping[int, Position]) -> Steps[str]:
+    while True:
+        result = yield from _ask(Commit(positions), CommitResult)
+        if result is CommitResult.OK:
+            return ""
+        if result is CommitResult.FENCED:
+            return "not the owner of every partition of a commit any more"
+        # No answer: the same commit again until one comes. Commits to a coordinator keep their
+        # order, so an acknowledged repetition also settles every earlier, delayed one.
+        yield from _ask(Wait("commit without answer"), object)
+
+
+def _build(plan: Plan) -> Steps[Stopped | None]:
+    problem = yield from _ask(Build(plan), object)
+    if isinstance(problem, BuildProblem):
+        return Stopped(f"{problem.value}: {_named(plan)}", problem)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Survey:
+    """Rows found per target and replica, compared with the plan."""
+
+    counts: Mapping[Target, list[int | None]]
+    expected: Mapping[Target, int]
+
+    def remembering(self, earlier: "_Survey") -> "_Survey":
+        """With what a replica that is silent now has said at an earlier look."""
+        counts = {
+            target: [
+                before if now is None else now
+                for now, before in zip(found, earlier.counts.get(target, found), strict=True)
+            ]
+            for target, found in self.counts.items()
+        }
+        return _Survey(counts, self.expected)
+
+    @property
+    def seen(self) -> bool:
+        """Some row of some block is somewhere."""
+        return any(n for counts in self.counts.values() for n in counts)
+
+    @property
+    def silent(self) -> bool:
+        """A replica did not answer for a block that no other replica holds in full."""
+        return any(None in self.counts[t] for t in self.missing)
+
+    @property
+    def missing(self) -> frozenset[Target]:
+        """Blocks that no replica that answers holds in full."""
+        return frozenset(t for t, counts in self.counts.items() if self.expected[t] not in counts)
+
+    @property
+    def lagging(self) -> frozenset[Target]:
+        """Blocks that some replica that answers does not hold in full."""
+        return frozenset(
+            t
+            for t, counts in self.counts.items()
+            if any(n is not None and n != self.expected[t] for n in counts)
+        )
+
+    @property
+    def partial(self) -> bool:
+        """A block is somewhere, nowhere in full, and no replica is silent about it: parts of it
+        were taken by different replicas and are on their way to each other."""
+        return any(any(self.counts[t]) and None not in self.counts[t] for t in self.missing)
+
+    @property
+    def doubled(self) -> list[Target]:
+        return sorted(
+            t
+            for t, counts in self.counts.items()
+            if any(n is not None and n > self.expected[t] for n in counts)
+        )
+
+
+def _survey(plan: Plan, targets: frozenset[Target]) -> Steps[_Survey]:
+    """Count the rows of blocks under every IngestId they may have been stored with."""
+    counts: dict[Target, list[int | None]] = {}
+    for target in sorted(targets):
+        # One more than is known: another owner of the same plan may have burnt one more.
+        revisions = range(plan.revisions.get(target, 0) + 2)
+        ids = tuple(plan.ingest_id(target, revision) for revision in revisions)
+        counts[target] = yield from _ask(Count(target, ids), list)
+    return _Survey(counts, plan.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    burnt: frozenset[Target]
+    """Acknowledged, yet nowhere: only another IngestId can bring these blocks in."""
+    complete: bool
+    """Every replica answered and holds every block."""
+
+
+def _verify(plan: Plan, targets: frozenset[Target]) -> Steps[_Verified | Stopped]:
+    """Step 5: acknowledged is not present; look, with patience for replication."""
+    if not targets:
+        return _Verified(frozenset(), complete=True)
+    survey = _Survey({}, plan.rows)
+    for look in range(PARTIAL_LOOKS):
+        if look:
+            yield from _ask(Wait("replication of a block under doubt"), object)
+        survey = (yield from _survey(plan, targets)).remembering(survey)
+        if survey.doubled:
+            return Stopped(f"more rows than planned in {survey.doubled}: {_named(plan)}")
+        if not survey.lagging and not survey.missing:
+            return _Verified(frozenset(), complete=True)
+        if look >= LOOKS and not survey.partial:
+            break
+    burnt = set()
+    for target in survey.missing:
+        counts = survey.counts[target]
+        if any(counts) and None not in counts:
+            return Stopped(f"{target} is only partly stored: {_named(plan)}")
+        if None not in counts:
+            burnt.add(target)
+        # else: a replica that does not answer may hold the only copy (its token was known to
+        # the others). Waiting would stop the signal for as long as the replica is down, so the
+        # ledger says "unverified" and the audit looks again.
+    return _Verified(frozenset(burnt), complete=False)
+
+
+def _beyond_ledger(partition: int, position: int | None) -> Steps[int | Stopped | None]:
+    """Go past ranges that are stored although the committed offset lies before them.
+
+    That is so after the group's offsets were reset, or had expired; reading them again would
+    cut other blocks and so double the rows.
+    """
+    ranges = yield from _ask(LedgerAhead(partition, position or 0), list)
+    for start, end in ranges:
+        if position is None:
+            position = start
+        if start != position:
+            return Stopped(
+                f"partition {partition}: committed offset {position}, but the ledger already "
+                f"holds [{start}, {end}), which does not join it"
+            )
+        position = end
+    return position
+
+
+def _named(plan: Plan) -> str:
+    ranges = ", ".join(f"partition {r.partition} [{r.start}, {r.end})" for r in plan.ranges)
+    return f"{ranges} (topic id {plan.topic_id})"

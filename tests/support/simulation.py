@@ -1,0 +1,225 @@
+"""A small world for the delivery protocol: Kafka group, replicated ClickHouse, failing writers.
+
+Nothing here knows the protocol. It executes effects, one attempt at a time, so that the steps of
+several writers, living and dead, interleave in every order that a seed can produce. Time is a
+step counter.
+"""
+
+import random
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from headrace_writer.core.block import Target
+from headrace_writer.core.delivery_effects import CommitResult, Position
+from headrace_writer.core.delivery_plan import Exclusion, Plan
+
+TABLE = "otel_traces"
+
+
+class Row(NamedTuple):
+    """One record; `day` is the ClickHouse partition it falls into."""
+
+    record: int
+    shard: int
+    day: int
+
+
+@dataclass(frozen=True)
+class Message:
+    rows: tuple[Row, ...]
+    refused: bool = False
+    """The server will not take it (the decoder does)."""
+    unreadable: bool = False
+    """The decoder rejects it."""
+
+
+@dataclass
+class Faults:
+    """Probabilities per attempt; `calm()` for the end of a history."""
+
+    lost_answer: float = 0.08
+    broken_insert: float = 0.10
+    ghost: float = 0.02
+    replica_down: float = 0.02
+    delayed_commit: float = 0.10
+    partial_commit: float = 0.06
+
+    @staticmethod
+    def calm() -> "Faults":
+        return Faults(0, 0, 0, 0, 0, 0)
+
+
+class Kafka:
+    """Topics and one consumer group. Any live member may commit any partition, as real brokers
+    allow; a member that was expelled may not until it has rejoined."""
+
+    def __init__(self, rng: random.Random, partitions: int) -> None:
+        self.rng = rng
+        self.logs: list[list[Message]] = [[] for _ in range(partitions)]
+        self.committed: dict[int, Position] = {}
+        self.live: set[int] = set()
+        self.waiting: dict[int, deque[dict[int, Position]]] = {}
+        self.dead_letters: set[tuple[int, int]] = set()
+
+    def commit(
+        self, member: int, positions: Mapping[int, Position], faults: Faults
+    ) -> CommitResult:
+        queue = self.waiting.setdefault(member, deque())
+        if self.rng.random() < faults.delayed_commit:
+            queue.append(dict(positions))
+            return CommitResult.UNKNOWN
+        self.flush(member)
+        if member not in self.live:
+            return CommitResult.FENCED
+        if self.rng.random() < faults.partial_commit:
+            # Brokers that check ownership per partition may take a part of a commit.
+            taken = self.rng.sample(sorted(positions), len(positions) // 2)
+            self.committed.update({p: positions[p] for p in taken})
+            return CommitResult.FENCED
+        self.committed.update(positions)
+        if self.rng.random() < faults.lost_answer:
+            return CommitResult.UNKNOWN
+        return CommitResult.OK
+
+    def flush(self, member: int) -> None:
+        """Delayed commits arrive, in order; those of an expelled member are refused."""
+        for positions in self.waiting.pop(member, ()):
+            if member in self.live:
+                self.committed.update(positions)
+
+
+@dataclass
+class Replica:
+    up: bool = True
+    rows: dict[int, list[Row]] = field(default_factory=dict)
+
+
+class Block(NamedTuple):
+    ingest_id: int
+    rows: tuple[Row, ...]
+
+
+class Shard:
+    """Two replicas and the deduplication hashes they share. A hash belongs to one ClickHouse
+    partition (day) of a block and is forgotten after `window` steps."""
+
+    def __init__(self, rng: random.Random, window: int) -> None:
+        self.rng = rng
+        self.window = window
+        self.replicas = [Replica(), Replica()]
+        self.hashes: dict[tuple[int, int], int] = {}
+        self.queue: list[tuple[int, int, tuple[Row, ...]]] = []
+
+    def insert(self, block: Block, now: int, faults: Faults) -> bool:
+        """One attempt. True: acknowledged. False: no or a bad answer, whatever happened."""
+        alive = [i for i, replica in enumerate(self.replicas) if replica.up]
+        if not alive:
+            return False
+        chosen = self.rng.choice(alive)
+        for day in sorted({row.day for row in block.rows}):
+            if self.rng.random() < faults.broken_insert:
+                return False
+            part = tuple(row for row in block.rows if row.day == day)
+            seen = self.hashes.get((block.ingest_id, day))
+            if seen is not None and now - seen <= self.window:
+                continue
+            self.hashes[block.ingest_id, day] = now
+            if self.rng.random() < faults.ghost and len({r.day for r in block.rows}) == 1:
+                return False
+            self.replicas[chosen].rows.setdefault(block.ingest_id, []).extend(part)
+            self.queue.append((1 - chosen, block.ingest_id, part))
+        return self.rng.random() >= faults.lost_answer
+
+    def replicate(self) -> None:
+        """Bring one queued part to the replica that lacks it, if that replica is up."""
+        for i, (to, ingest_id, part) in enumerate(self.queue):
+            if self.replicas[to].up:
+                self.replicas[to].rows.setdefault(ingest_id, []).extend(part)
+                del self.queue[i]
+                return
+
+    def count(self, ingest_ids: tuple[int, ...]) -> list[int | None]:
+        return [
+            sum(len(replica.rows.get(i, ())) for i in ingest_ids) if replica.up else None
+            for replica in self.replicas
+        ]
+
+
+class World:
+    """Everything but the writers."""
+
+    def __init__(self, seed: int, *, partitions: int = 3, messages: int = 12) -> None:
+        self.rng = random.Random(seed)
+        self.window = 4_000
+        self.now = 0
+        self.faults = Faults()
+        self.kafka = Kafka(self.rng, partitions)
+        self.shards = [Shard(self.rng, self.window) for _ in range(2)]
+        self.ledger: dict[tuple[int, int, int], bool] = {}
+        """Stored ranges (partition, start, end) and whether their rows were verified."""
+        record = 0
+        for log in self.kafka.logs:
+            for _ in range(messages):
+                rows = []
+                for _ in range(self.rng.randint(1, 3)):
+                    day = self.rng.choice((1, 1, 1, 2))
+                    rows.append(Row(record, self.rng.randrange(2), day))
+                    record += 1
+                kind = self.rng.random()
+                log.append(Message(tuple(rows), kind < 0.03, 0.03 <= kind < 0.06))
+
+    def tick(self) -> None:
+        """Time, replication, delayed commits and replicas coming and going."""
+        self.now += 1
+        for shard in self.shards:
+            if self.rng.random() < 0.3:
+                shard.replicate()
+            for replica in shard.replicas:
+                if replica.up and self.rng.random() < self.faults.replica_down / 4:
+                    replica.up = False
+                elif not replica.up and self.rng.random() < 0.1:
+                    replica.up = True
+        if self.rng.random() < 0.05:
+            for member in list(self.kafka.waiting):
+                self.kafka.flush(member)
+
+    def messages(self, plan: Plan) -> list[tuple[int, int, Message]]:
+        return [
+            (r.partition, offset, self.kafka.logs[r.partition][offset])
+            for r in plan.ranges
+            for offset in range(r.start, r.end)
+        ]
+
+    def block(self, plan: Plan, target: Target) -> Block:
+        """The plan's rows for one target: a function of plan and log alone."""
+        left_out = {(e.partition, e.offset) for e in plan.excluded if e.target == target}
+        rows = tuple(
+            row
+            for partition, offset, message in self.messages(plan)
+            if not message.unreadable and (partition, offset) not in left_out
+            for row in message.rows
+            if row.shard == target.shard
+        )
+        return Block(plan.ingest_id(target), rows)
+
+    def complete(self, plan: Plan) -> Plan:
+        """Fill in what decoding the planned messages tells."""
+        rows = Counter(
+            Target(TABLE, row.shard)
+            for _, _, message in self.messages(plan)
+            if not message.unreadable
+            for row in message.rows
+        )
+        unreadable = sum(message.unreadable for _, _, message in self.messages(plan))
+        return replace(plan, rows=dict(rows), rejected=unreadable)
+
+    def refusals(self, plan: Plan, target: Target) -> frozenset[Exclusion]:
+        """Messages in a block that the server refuses."""
+        excluded = {e for e in plan.excluded if e.target == target}
+        return frozenset(
+            Exclusion(target, partition, offset)
+            for partition, offset, message in self.messages(plan)
+            if message.refused and any(row.shard == target.shard for row in message.rows)
+        ) - frozenset(excluded)
