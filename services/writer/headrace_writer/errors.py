@@ -1,11 +1,11 @@
 """Every error of the writer, named by what to do about it.
 
-    HeadraceError
-    ├── Retryable      the same bytes again, to any replica, for ever
-    ├── Poison         one record or message is bad: dead-letter it, go on
-    └── Fatal          stop this process (or this partition); the text names the fix
-        ├── ConfigError   a setting is wrong, unknown or contradicts another
-        └── LayoutError   a table has a column or type that no encoder fills
+HeadraceError
+├── Retryable      the same bytes again, to any replica, for ever
+├── Poison         one record or message is bad: dead-letter it, go on
+└── Fatal          stop this process (or this partition); the text names the fix
+    ├── ConfigError   a setting is wrong, unknown or contradicts another
+    └── LayoutError   a table has a column or type that no encoder fills
 """
 
 

@@ -30,7 +30,7 @@ class Rejection(NamedTuple):
     code (see docs/architecture.md, "Hostile input"), `detail` is for people.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls here
     reason: str
     detail: str
 

@@ -90,6 +90,10 @@ class Plan:
         )
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
+    def ingest_id_of_ledger(self, shard: int) -> int:
+        """Deduplication token of the ledger rows on one shard."""
+        return self.ingest_id(Target("otel_ingest_ledger", shard))
+
     def same_batch(self, other: "Plan") -> bool:
         """Whether both describe the same messages (revisions may differ)."""
         return (self.topic_id, self.ranges, self.payload_hash) == (

@@ -1,0 +1,246 @@
+"""The only place where the writer's parts are wired together."""
+
+import hashlib
+import signal as signals_of_the_os
+import threading
+import types
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import TypeVar
+
+import structlog
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+from headrace_schema.columns import TABLES_BY_SIGNAL
+from headrace_writer.config import Settings, parse_endpoint
+from headrace_writer.core.backlog import Backlog, BatchLimits
+from headrace_writer.core.batch import Origin
+from headrace_writer.core.block import DecoderBackend, Layout, Signal
+from headrace_writer.core.decode import load_backend
+from headrace_writer.errors import Fatal, HeadraceError, Retryable
+from headrace_writer.shell import kafka
+from headrace_writer.shell.batch_store import BatchStore, InsertEvents, Tables
+from headrace_writer.shell.clock import Clock, Deadline, SystemClock
+from headrace_writer.shell.dead_letter import DeadLetterTopic
+from headrace_writer.shell.health import HealthServer
+from headrace_writer.shell.ledger import TABLE as LEDGER
+from headrace_writer.shell.ledger import Ledger
+from headrace_writer.shell.loop import LoopSettings, SignalLoop
+from headrace_writer.shell.replica import Address, Login
+from headrace_writer.shell.shards import Shard, Shards
+from headrace_writer.telemetry import SignalMetrics, WriterMetrics
+
+T = TypeVar("T")
+
+# Changes when the same messages would give other block bytes.
+BLOCK_FORMAT = "1"
+START_RETRY_S = 0.5
+
+log = structlog.get_logger()
+
+
+class Writer:
+    """One process: a loop and a thread per signal."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._stopping = threading.Event()
+        self._failure: HeadraceError | None = None
+        self._loops: dict[Signal, SignalLoop] = {}
+        registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=registry)
+        self._metrics = WriterMetrics(registry)
+        self._health = HealthServer(
+            parse_endpoint(settings.http_listen), registry, self._live, self._ready
+        )
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT. Raises Fatal, or Retryable when the start timed out."""
+        for number in (signals_of_the_os.SIGTERM, signals_of_the_os.SIGINT):
+            signals_of_the_os.signal(number, self._asked_to_stop)
+        try:
+            backend = self._decoder()
+            for name in self._settings.signals:
+                self._loops[name] = self._loop(name, backend)
+            threads = [
+                threading.Thread(target=self._guarded, args=(loop,), name=name, daemon=True)
+                for name, loop in self._loops.items()
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            self._health.close()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Ask all loops to drain and end."""
+        self._stopping.set()
+
+    def _asked_to_stop(self, number: int, _frame: types.FrameType | None) -> None:
+        if self._stopping.is_set():
+            raise SystemExit(128 + number)
+        log.info("stopping", signal=signals_of_the_os.Signals(number).name)
+        self.stop()
+
+    def _guarded(self, loop: SignalLoop) -> None:
+        try:
+            loop.run(self._stopping.is_set)
+        except HeadraceError as error:
+            self._failure = error
+        except Exception as error:
+            log.exception("unexpected error")
+            self._failure = Fatal(f"unexpected {type(error).__name__}: {error}")
+        finally:
+            self.stop()
+
+    def _decoder(self) -> DecoderBackend:
+        loaded = load_backend(self._settings.decoder)
+        if loaded.fell_back:
+            log.warning("the slow reference decoder is running", why=loaded.reason)
+        labels = (version("headrace"), loaded.backend.name)
+        self._metrics["build_info"].labels(*labels).set(1)
+        return loaded.backend
+
+    def _loop(self, signal: Signal, backend: DecoderBackend) -> SignalLoop:
+        settings, clock = self._settings, self._clock
+        metrics = SignalMetrics(self._metrics, signal, settings.topic(signal))
+        group = group_config(settings, signal)
+        topic_id = self._patiently(
+            lambda: kafka.topic_id(settings.kafka_bootstrap_servers, group.topic)
+        )
+        shards = make_shards(settings, clock)
+        for shard in shards.shards:
+            shard.on_failure = metrics.insert_failed
+            shard.stopping = self._stopping.is_set
+        layouts = self._layouts(signal, shards)
+        dead_letters = DeadLetterTopic(
+            settings.kafka_bootstrap_servers, settings.topic_dlq, group.topic, clock
+        )
+        dead_letters.on_sent = metrics.dead_lettered
+        self._patiently(dead_letters.check)
+        tables = Tables(
+            layouts,
+            local_namer(settings),
+            lambda: backend.builder(signal, layouts, len(shards)),
+            Origin(topic_id, len(shards), fingerprint(layouts)),
+        )
+        tables.new_builder()
+        store = BatchStore(
+            tables,
+            shards,
+            kafka.RangeReader(group, clock),
+            dead_letters,
+            Ledger(shards, local_namer(settings)(LEDGER), group.topic),
+            clock,
+            settings.dedup_window_s / 4,
+            InsertEvents(metrics.inserted),
+        )
+        age = settings.max_age_s(signal)
+        limits = BatchLimits(settings.batch_max_bytes, age, settings.backlog_max_bytes)
+        times = LoopSettings(settle_after_s=2 * age, drain_deadline_s=settings.drain_deadline_s)
+        loop = SignalLoop(Backlog(limits), store, times, clock, metrics)
+        loop.attach(kafka.GroupConsumer(group, loop, clock))
+        log.info("signal ready", signal=signal, topic=group.topic, group=group.group)
+        return loop
+
+    def _layouts(self, signal: Signal, shards: Shards) -> dict[str, Layout]:
+        local = local_namer(self._settings)
+        found: dict[str, Layout] = {}
+        for table in TABLES_BY_SIGNAL[signal]:
+            found[table] = shards[0].layout(local(table))
+            for shard in shards.shards[1:]:
+                if list(shard.layout(local(table))) != list(found[table]):
+                    msg = f"{table} differs between shards: finish `headrace migrate apply`"
+                    raise Fatal(msg)
+        return found
+
+    def _patiently(self, action: Callable[[], T]) -> T:
+        """Repeat what is Retryable until the start timeout."""
+        deadline = Deadline(self._clock, self._settings.start_timeout_s)
+        while True:
+            try:
+                return action()
+            except Retryable as error:
+                if deadline.passed or self._stopping.is_set():
+                    raise
+                log.warning("waiting", why=str(error))
+                self._clock.sleep(START_RETRY_S)
+
+    def _live(self) -> str:
+        return str(self._failure) if self._failure else ""
+
+    def _ready(self) -> str:
+        """Ready: every loop is up, knows its assignment, and no partition stands still."""
+        if len(self._loops) < len(self._settings.signals):
+            return "starting: waiting for Kafka or ClickHouse"
+        for name, loop in self._loops.items():
+            if loop.ownership.stopped:
+                return f"{name}: partitions stopped: {loop.ownership.stopped}"
+            if not loop.joined:
+                return f"{name}: waiting for a partition assignment"
+            if loop.ownership.unrecovered:
+                return f"{name}: recovering partitions {loop.ownership.unrecovered}"
+        return ""
+
+
+def group_config(settings: Settings, signal: Signal) -> kafka.GroupConfig:
+    """The consumer group of one signal."""
+    return kafka.GroupConfig(
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        group=f"{settings.kafka_group_prefix}-{signal}",
+        topic=settings.topic(signal),
+        protocol=settings.kafka_group_protocol,
+        session_timeout_ms=settings.kafka_session_timeout_ms,
+        extra=settings.kafka_extra,
+    )
+
+
+def make_shards(settings: Settings, clock: Clock) -> Shards:
+    """The ClickHouse cluster of the settings; connects on first use."""
+    login = Login(
+        settings.clickhouse_database,
+        settings.clickhouse_user,
+        settings.password,
+        settings.clickhouse_connect_timeout_s,
+        settings.clickhouse_answer_timeout_s,
+    )
+    return Shards(
+        [
+            Shard(number, [Address(*replica) for replica in replicas], login, clock)
+            for number, replicas in enumerate(settings.clickhouse_shards)
+        ]
+    )
+
+
+def local_namer(settings: Settings) -> Callable[[str], str]:
+    """Plain table name → the name of the table that holds rows."""
+    suffix = "_local" if settings.clickhouse_topology == "cluster" else ""
+    return lambda table: table + suffix
+
+
+def fingerprint(layouts: dict[str, Layout]) -> str:
+    """Of everything but messages and plan that block bytes depend on."""
+    text = repr((BLOCK_FORMAT, sorted((t, list(layout)) for t, layout in layouts.items())))
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def configure_logging(settings: Settings) -> None:
+    """Structured logs on stdout."""
+    processors: Sequence[structlog.typing.Processor] = (
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer()
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer(),
+    )
+    level = {"debug": 10, "info": 20, "warning": 30, "error": 40}[settings.log_level]
+    structlog.configure(
+        processors=list(processors), wrapper_class=structlog.make_filtering_bound_logger(level)
+    )

@@ -1,0 +1,136 @@
+"""From messages to a plan: decoding a batch, and building its blocks again from the plan."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from clickhouse_cityhash.cityhash import CityHash64
+
+from headrace_writer.core.backlog import Message
+from headrace_writer.core.block import Block, BlockBuilder, Rejection, Target
+from headrace_writer.core.delivery_plan import Plan, Range
+
+# Messages are decoded in slices of about this many payload bytes, so that a batch can be closed
+# between them. The smallest record takes two bytes: 1 MiB holds at most 524,288 rows.
+SLICE_BYTES = 1 << 20
+
+# Below the 1,048,449 rows at which a server cuts a block in two, less one slice of smallest rows.
+MAX_BATCH_ROWS = 500_000
+
+MASK = (1 << 64) - 1
+
+NewBuilder = Callable[[], BlockBuilder]
+
+
+@dataclass(frozen=True, slots=True)
+class BadMessage:
+    """A message that the decoder rejected."""
+
+    message: Message
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a plan says besides the messages themselves."""
+
+    topic_id: str
+    shards: int
+    fingerprint: str
+
+
+@dataclass(slots=True)
+class Decoded:
+    """A batch whose blocks wait for their IngestIds."""
+
+    plan: Plan
+    builder: BlockBuilder
+    bad: list[BadMessage]
+    messages: list[Message]
+
+
+def payload_hash(messages: Sequence[Message]) -> int:
+    """64 bits over offsets and payloads in order; CityHash64 per payload."""
+    digest = len(messages)
+    for message in messages:
+        digest = (digest * 0x9E3779B97F4A7C15 + CityHash64(message.value)) & MASK
+        digest = (digest ^ (message.offset << 7) ^ message.partition) & MASK
+    return digest
+
+
+def append(
+    builder: BlockBuilder, messages: Sequence[Message], max_rows: int = MAX_BATCH_ROWS
+) -> tuple[int, list[BadMessage]]:
+    """Decode messages in order until `max_rows`. Returns how many were taken, and the bad ones."""
+    bad: list[BadMessage] = []
+    taken = 0
+    while taken < len(messages) and builder.rows < max_rows:
+        end = taken
+        nbytes = 0
+        while end < len(messages) and (end == taken or nbytes < SLICE_BYTES):
+            nbytes += len(messages[end].value)
+            end += 1
+        part = messages[taken:end]
+        rejections: list[Rejection] = builder.append_many([message.value for message in part])
+        bad.extend(BadMessage(part[i], reason, detail) for i, reason, detail in rejections)
+        taken = end
+    return taken, bad
+
+
+def decode(
+    messages: Sequence[Message],
+    positions: Mapping[int, int],
+    origin: Origin,
+    builder: BlockBuilder,
+    planned_at_ms: int,
+) -> tuple[Decoded, list[Message]]:
+    """Decode a batch (ordered by partition and offset) and plan it.
+
+    `positions` is where each partition's range starts: offsets between it and the first message
+    hold nothing (compaction, transaction markers). Returns the batch and the messages that did not
+    fit into its row limit.
+    """
+    taken, bad = append(builder, messages)
+    used = list(messages[:taken])
+    ends = {message.partition: message.offset + 1 for message in used}
+    plan = Plan(
+        topic_id=origin.topic_id,
+        ranges=tuple(Range(p, positions[p], end) for p, end in sorted(ends.items())),
+        shards=origin.shards,
+        fingerprint=origin.fingerprint,
+        payload_hash=payload_hash(used),
+        planned_at_ms=planned_at_ms,
+        rows=dict(builder.pending()),
+        rejected=len(bad),
+    )
+    return Decoded(plan, builder, bad, used), list(messages[taken:])
+
+
+def blocks_of(plan: Plan, messages: Sequence[Message], new_builder: NewBuilder) -> list[Block]:
+    """Build a plan's blocks from its messages; the same bytes every time.
+
+    A block with exclusions is built apart from the others, without the messages it excludes.
+    """
+    apart = {exclusion.target for exclusion in plan.excluded}
+    blocks = _build(plan, messages, new_builder, lambda target: target not in apart)
+    for target in sorted(apart):
+        left_out = {(e.partition, e.offset) for e in plan.excluded if e.target == target}
+        kept = [m for m in messages if m[:2] not in left_out]
+        blocks += _build(plan, kept, new_builder, lambda t, only=target: t == only)  # type: ignore[misc]
+    return sorted(blocks, key=lambda block: block.target)
+
+
+def _build(
+    plan: Plan,
+    messages: Sequence[Message],
+    new_builder: NewBuilder,
+    wanted: Callable[[Target], bool],
+) -> list[Block]:
+    builder = new_builder()
+    append(builder, messages)
+    return [b for b in finish(plan, builder) if wanted(b.target)]
+
+
+def finish(plan: Plan, builder: BlockBuilder) -> list[Block]:
+    """Close a builder's rows under the plan's IngestIds."""
+    return builder.finish({target: plan.ingest_id(target) for target, _ in builder.pending()})

@@ -1,0 +1,189 @@
+"""The readable decoder: what the kernel does, row by row, to be read and to be compared with.
+
+A payload passes these steps, one module each:
+
+1. `reference_wire`     bytes → opentelemetry-proto message, or Poison("malformed")
+2. `reference_rows`, `reference_metrics`   message → rows, one dict per span, log, data point
+3. `reference_routing`  row → shard
+4. `reference_layout`   the server's header → columns, each with a way to show a row's field
+5. `reference_native`   columns → block, block → compressed frames
+
+It is correct before it is fast. It also serves where no compiler is.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from google.protobuf.message import Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from headrace_writer.core.block import Block, Compression, Layout, Rejection, Signal, Target
+from headrace_writer.core.reference_fields import INGEST_ID, TABLES
+from headrace_writer.core.reference_layout import MAX_TIME_NS, Column, plan
+from headrace_writer.core.reference_metrics import metric_rows
+from headrace_writer.core.reference_native import block, frames
+from headrace_writer.core.reference_rows import Row, log_rows, trace_rows
+from headrace_writer.core.reference_wire import parse
+from headrace_writer.errors import LayoutError, Poison
+
+
+class Limits(NamedTuple):
+    """What one payload may become. Resource attributes repeat in every row, so a small message
+    can grow without bound."""
+
+    rows: int = 500_000
+    bytes: int = 256 << 20
+    """Of columns, before compression."""
+
+
+_SIGNALS: Mapping[Signal, tuple[type[Message], Callable[[Any, int], Iterator[Row]]]] = {
+    "traces": (ExportTraceServiceRequest, trace_rows),
+    "logs": (ExportLogsServiceRequest, log_rows),
+    "metrics": (ExportMetricsServiceRequest, metric_rows),
+}
+
+
+class _Pending:
+    """The rows of one target."""
+
+    def __init__(self) -> None:
+        self.values: list[list[Any]] = []
+        """One list per row, in the order of the columns."""
+        self.times: list[int] = []
+
+
+class ReferenceBuilder:
+    """A `BlockBuilder` out of plain Python."""
+
+    def __init__(
+        self,
+        signal: Signal,
+        layouts: Mapping[str, Layout],
+        shards: int,
+        compression: Compression = "lz4",
+        *,
+        limits: Limits | None = None,
+    ) -> None:
+        for table in layouts:
+            if table not in TABLES[signal]:
+                fills = ", ".join(TABLES[signal])
+                raise LayoutError(f"table {table}: {signal} fill only {fills}")
+        for table in TABLES[signal]:
+            if table not in layouts:
+                raise LayoutError(f"table {table}: no header given, its rows would have no place")
+        self._columns = {table: plan(table, layout) for table, layout in layouts.items()}
+        self._message, self._rows = _SIGNALS[signal]
+        self._shards = shards
+        self._compression = compression
+        self._limits = limits or Limits()
+        self._pending: dict[Target, _Pending] = {}
+        self._nbytes = 0
+        self._replaced = 0
+
+    @property
+    def rows(self) -> int:
+        return sum(len(pending.values) for pending in self._pending.values())
+
+    @property
+    def nbytes(self) -> int:
+        return self._nbytes
+
+    @property
+    def replaced_utf8(self) -> int:
+        return self._replaced
+
+    def append_many(self, payloads: Sequence[bytes]) -> list[Rejection]:
+        rejections = []
+        for index, payload in enumerate(payloads):
+            try:
+                self._append(payload)
+            except Poison as poison:
+                rejections.append(Rejection(index, poison.reason, poison.detail))
+        return rejections
+
+    def _append(self, payload: bytes) -> None:
+        """All rows of a payload, or none."""
+        message = self._message()
+        replaced = parse(message, bytes(payload))
+        decoded = list(self._measured(message))
+        for target, time_ns, values, size in decoded:
+            pending = self._pending.setdefault(target, _Pending())
+            pending.values.append(values)
+            pending.times.append(min(time_ns, MAX_TIME_NS))
+            self._nbytes += size
+        self._replaced += replaced
+
+    def _measured(self, message: Message) -> Iterator[tuple[Target, int, list[Any], int]]:
+        """Target, time, column values and size of each row. Raises Poison at a limit."""
+        for columns in self._columns.values():
+            for column in columns:
+                column.seen.clear()
+        left = self._limits.bytes
+        for number, row in enumerate(self._rows(message, self._shards)):
+            if number == self._limits.rows:
+                raise Poison("too_many_records", f"more than {self._limits.rows} records")
+            columns = self._columns[row.table]
+            values = [_show(column, row) for column in columns]
+            size = sum(
+                column.codec.size(value, column.seen)
+                for column, value in zip(columns, values, strict=True)
+            )
+            left -= size
+            if left < 0:
+                msg = f"the message expands to more than {self._limits.bytes} bytes of columns"
+                raise Poison("too_large", msg)
+            yield Target(row.table, row.shard), row.time_ns, values, size
+
+    def pending(self) -> list[tuple[Target, int]]:
+        return sorted((target, len(pending.values)) for target, pending in self._pending.items())
+
+    def finish(self, ingest_ids: Mapping[Target, int]) -> list[Block]:
+        ids = {target: ingest_ids[target] for target, _ in self.pending()}
+        blocks = [self._block(target, ingest_id) for target, ingest_id in ids.items()]
+        self._pending.clear()
+        self._nbytes = 0
+        return blocks
+
+    def _block(self, target: Target, ingest_id: int) -> Block:
+        pending = self._pending[target]
+        rows = len(pending.values)
+        columns = []
+        for column, values in zip(
+            self._columns[target.table], zip(*pending.values, strict=True), strict=True
+        ):
+            shown = [ingest_id] * rows if column.source == INGEST_ID else values
+            columns.append((column.name, column.type_name, column.codec, shown))
+        body = block(rows, columns)
+        return Block(
+            target=target,
+            rows=rows,
+            ingest_id=ingest_id,
+            body=b"".join(frames(body)) if self._compression == "lz4" else body,
+            raw_bytes=len(body),
+            min_time_ns=min(pending.times),
+            max_time_ns=max(pending.times),
+        )
+
+
+def _show(column: Column, row: Row) -> Any:
+    return 0 if column.source == INGEST_ID else column.convert(row.fields[column.source])
+
+
+class ReferenceBackend:
+    """The `DecoderBackend` that is always there."""
+
+    name: Literal["native", "reference"] = "reference"
+
+    def builder(
+        self,
+        signal: Signal,
+        layouts: Mapping[str, Layout],
+        shards: int,
+        compression: Compression = "lz4",
+    ) -> ReferenceBuilder:
+        """See `DecoderBackend.builder`."""
+        return ReferenceBuilder(signal, layouts, shards, compression)

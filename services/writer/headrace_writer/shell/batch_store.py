@@ -1,0 +1,195 @@
+"""The slow half of a delivery: building blocks, inserting, counting, dead letters, the ledger."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from headrace_writer.core import batch
+from headrace_writer.core.backlog import Message
+from headrace_writer.core.batch import BadMessage, Decoded, NewBuilder, Origin
+from headrace_writer.core.block import Block, Layout, Target
+from headrace_writer.core.delivery_effects import BuildProblem, Inserted
+from headrace_writer.core.delivery_plan import Exclusion, Plan
+from headrace_writer.errors import Poison
+from headrace_writer.shell.clock import Clock
+from headrace_writer.shell.shards import Shards
+
+
+class OffsetsGone(Exception):
+    """The broker no longer has all messages of a range."""
+
+
+class Reader(Protocol):
+    """Reads ranges by offset, whoever owns them."""
+
+    def read(self, plan: Plan) -> list[Message]:
+        """The plan's messages ordered by partition and offset. Raises OffsetsGone."""
+
+
+class DeadLetters(Protocol):
+    """Where messages go that cannot be stored."""
+
+    def send(self, bad: Iterable[BadMessage]) -> None:
+        """Store them durably, or raise Retryable."""
+
+
+class LedgerRows(Protocol):
+    """What was stored, per partition and range."""
+
+    def write(self, plan: Plan, verified: bool) -> None:
+        """Store one row per range, durably."""
+
+    def ahead(self, topic_id: str, partition: int, offset: int) -> list[tuple[int, int]]:
+        """Stored ranges of a partition that end after `offset`, sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class InsertEvents:
+    """Told about each block that was acknowledged; for metrics."""
+
+    inserted: Callable[[Block, float], None] = lambda _block, _seconds: None
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Where blocks go and how they are encoded."""
+
+    layouts: Mapping[str, Layout]
+    """Plain table name → the server's INSERT header."""
+    local_name: Callable[[str], str]
+    """Plain table name → the table to insert into."""
+    new_builder: NewBuilder
+    origin: Origin
+
+
+@dataclass(slots=True)
+class BatchStore:
+    """One signal's store. Used by one worker thread at a time, and by the loop in between."""
+
+    tables: Tables
+    shards: Shards
+    reader: Reader
+    dead_letters: DeadLetters
+    ledger_rows: LedgerRows
+    clock: Clock
+    max_plan_age_s: float
+    events: InsertEvents = field(default_factory=InsertEvents)
+    _decoded: Decoded | None = None
+    _blocks: dict[Target, Block] = field(default_factory=dict)
+    _refusals: dict[Target, str] = field(default_factory=dict)
+
+    def decode(
+        self, messages: Sequence[Message], positions: Mapping[int, int]
+    ) -> tuple[Plan, list[Message]]:
+        """Decode a new batch and plan it. Returns the plan and the messages that did not fit."""
+        self._decoded, rest = batch.decode(
+            messages,
+            positions,
+            self.tables.origin,
+            self.tables.new_builder(),
+            int(self.clock.now() * 1000),
+        )
+        return self._decoded.plan, rest
+
+    def build(self, plan: Plan) -> BuildProblem | None:
+        origin = self.tables.origin
+        if (plan.fingerprint, plan.shards) != (origin.fingerprint, origin.shards):
+            return BuildProblem.FORMAT_CHANGED
+        problem = self._read_again(plan)
+        decoded = self._decoded
+        if problem is not None or decoded is None:
+            return problem
+        if decoded.plan == plan and decoded.builder.rows and not plan.excluded:
+            self._keep(batch.finish(plan, decoded.builder))
+        else:
+            self._keep(batch.blocks_of(plan, decoded.messages, self.tables.new_builder))
+        return None
+
+    def _read_again(self, plan: Plan) -> BuildProblem | None:
+        """Have the plan's messages at hand: from this batch if it is the one, else from Kafka."""
+        if self._decoded is not None and self._decoded.plan.same_batch(plan):
+            return None
+        try:
+            messages = self.reader.read(plan)
+        except OffsetsGone:
+            return BuildProblem.OFFSETS_GONE
+        if batch.payload_hash(messages) != plan.payload_hash:
+            return BuildProblem.PAYLOAD_CHANGED
+        builder = self.tables.new_builder()
+        _, bad = batch.append(builder, messages)
+        self._decoded = Decoded(plan, builder, bad, messages)
+        return None
+
+    def _keep(self, blocks: list[Block]) -> None:
+        self._blocks = {block.target: block for block in blocks}
+
+    def expired(self, plan: Plan) -> bool:
+        return self.clock.now() - plan.planned_at_ms / 1000 > self.max_plan_age_s
+
+    def insert(self, _plan: Plan, targets: frozenset[Target]) -> Inserted:
+        by_shard: dict[int, list[Block]] = {}
+        for target in sorted(targets):
+            if target in self._blocks:
+                by_shard.setdefault(target.shard, []).append(self._blocks[target])
+        outcomes: list[tuple[Target, str]] = []
+        for part in self.shards.each(list(by_shard.values()), self._insert_blocks):
+            outcomes += part
+        refused = frozenset(target for target, outcome in outcomes if outcome == "refused")
+        excluded = frozenset(
+            Exclusion(target, message.partition, message.offset)
+            for target in refused
+            for message in (self._decoded.messages if self._decoded else ())
+        )
+        return Inserted(
+            doubtful=frozenset(target for target, outcome in outcomes if outcome == "doubtful"),
+            refused=excluded,
+            rows=dict.fromkeys(refused, 0),
+        )
+
+    def _insert_blocks(self, blocks: list[Block]) -> list[tuple[Target, str]]:
+        outcomes = []
+        for block in blocks:
+            table, shard = block.target
+            begun = self.clock.monotonic()
+            layout = self.tables.layouts[table]
+            try:
+                clean = self.shards[shard].insert(self.tables.local_name(table), layout, block)
+            except Poison as error:
+                self._refusals[block.target] = str(error)
+                outcomes.append((block.target, "refused"))
+                continue
+            self.events.inserted(block, self.clock.monotonic() - begun)
+            outcomes.append((block.target, "clean" if clean else "doubtful"))
+        return outcomes
+
+    def count(self, target: Target, ingest_ids: tuple[int, ...]) -> list[int | None]:
+        table = self.tables.local_name(target.table)
+        ids = ", ".join(f"toUInt64({i})" for i in ingest_ids)
+        sql = f"SELECT count() FROM {table} WHERE IngestId IN ({ids})"  # noqa: S608 (our names)
+        answers = self.shards[target.shard].ask_everyone(sql)
+        return [None if rows is None else int(rows[0][0]) for rows in answers]
+
+    def dead_letter(self, plan: Plan) -> None:
+        self._read_again(plan)
+        decoded = self._decoded
+        if decoded is None:
+            return
+        at = {message[:2]: message for message in decoded.messages}
+        refused = [
+            BadMessage(
+                at[e.partition, e.offset],
+                "refused_by_clickhouse",
+                self._refusals.get(e.target, f"{e.target.table} on shard {e.target.shard}"),
+            )
+            for e in plan.excluded
+        ]
+        self.dead_letters.send([*decoded.bad, *refused])
+
+    def ledger(self, plan: Plan, verified: bool) -> None:
+        self.ledger_rows.write(plan, verified)
+        self._decoded = None
+        self._blocks = {}
+        self._refusals = {}
+
+    def ledger_ahead(self, partition: int, offset: int) -> list[tuple[int, int]]:
+        return self.ledger_rows.ahead(self.tables.origin.topic_id, partition, offset)

@@ -1,0 +1,305 @@
+"""Kafka through confluent-kafka: the group's consumer, reading by offset, the topic's id.
+
+Offsets are committed synchronously, on the polling thread, with metadata; librdkafka neither stores
+nor commits any itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka import Message as KafkaMessage
+from confluent_kafka.admin import AdminClient
+
+from headrace_writer.core.backlog import Message
+from headrace_writer.core.delivery_effects import CommitResult, Position
+from headrace_writer.core.delivery_plan import Plan
+from headrace_writer.errors import Fatal, Retryable
+from headrace_writer.shell.batch_store import OffsetsGone
+from headrace_writer.shell.clock import Clock, Deadline
+
+# The broker's answer is awaited this long before a request is repeated.
+REQUEST_TIMEOUT_S = 10.0
+# Reading a batch again: 32 MiB at a slow 1 MB/s.
+READ_TIMEOUT_S = 60.0
+
+# This member is not (or not any more) what the broker takes it for.
+_FENCED = {
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError.FENCED_INSTANCE_ID,
+    KafkaError.STALE_MEMBER_EPOCH,
+    KafkaError.FENCED_MEMBER_EPOCH,
+    KafkaError._ASSIGNMENT_LOST,
+    KafkaError._STATE,
+    KafkaError._FENCED,
+}
+
+
+class Rebalance(Protocol):
+    """Called on the polling thread, inside `poll`."""
+
+    def assigned(self, partitions: list[int]) -> None:
+        """Held from now on, and paused."""
+
+    def revoked(self, partitions: list[int]) -> None:
+        """Still held until this returns."""
+
+    def lost(self, partitions: list[int]) -> None:
+        """Somebody else's already."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupConfig:
+    """What a consumer needs; `extra` goes to librdkafka as it is."""
+
+    bootstrap_servers: str
+    group: str
+    topic: str
+    protocol: str = "consumer"
+    session_timeout_ms: int = 6_000
+    fetch_backlog_kbytes: int = 32_768
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def librdkafka(self) -> dict[str, Any]:
+        """The configuration of the group's consumer."""
+        settings: dict[str, Any] = {
+            "bootstrap.servers": self.bootstrap_servers,
+            "group.id": self.group,
+            "group.protocol": self.protocol,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": False,
+            "queued.max.messages.kbytes": self.fetch_backlog_kbytes,
+            "fetch.max.bytes": 32 << 20,
+            "fetch.message.max.bytes": 4 << 20,
+            "receive.message.max.bytes": 64 << 20,
+            "fetch.wait.max.ms": 100,
+            **self.extra,
+        }
+        if self.protocol == "classic":
+            # Under the consumer protocol the broker decides both.
+            settings["session.timeout.ms"] = self.session_timeout_ms
+            settings["partition.assignment.strategy"] = "cooperative-sticky"
+        return settings
+
+
+class GroupConsumer:
+    """One member of a consumer group on one topic. Use on one thread."""
+
+    def __init__(self, config: GroupConfig, rebalance: Rebalance, clock: Clock) -> None:
+        self._topic = config.topic
+        self._clock = clock
+        self._rebalance = rebalance
+        self._consumer = Consumer(config.librdkafka())
+        self._consumer.subscribe(
+            [config.topic],
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+        )
+
+    def poll(self, max_messages: int, timeout_s: float) -> list[Message]:
+        """Fetched messages; rebalance callbacks run in here. Raises Fatal, Retryable."""
+        messages = []
+        for message in self._consumer.consume(max_messages, timeout_s):
+            error = message.error()
+            if error is not None:
+                _raise_if_serious(error)
+                continue
+            messages.append(_taken(message))
+        return messages
+
+    def commit(self, positions: Mapping[int, Position]) -> CommitResult:
+        """Commit on this thread and wait for the answer."""
+        offsets = [
+            TopicPartition(self._topic, p, offset, metadata)
+            for p, (offset, metadata) in sorted(positions.items())
+        ]
+        try:
+            answers = self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as failure:
+            return _commit_result(failure.args[0])
+        results = {_commit_result(a.error) for a in answers or () if a.error is not None}
+        if CommitResult.FENCED in results:
+            return CommitResult.FENCED
+        return results.pop() if results else CommitResult.OK
+
+    def committed(self, partitions: tuple[int, ...]) -> dict[int, Position]:
+        """Committed positions and metadata, repeated until the coordinator answers."""
+        wanted = [TopicPartition(self._topic, p) for p in partitions]
+        while True:
+            try:
+                found = self._consumer.committed(wanted, timeout=REQUEST_TIMEOUT_S)
+            except KafkaException as failure:
+                _raise_if_serious(failure.args[0])
+                continue
+            if all(tp.error is None for tp in found):
+                return {
+                    tp.partition: (tp.offset, tp.metadata or "") for tp in found if tp.offset >= 0
+                }
+
+    def low_watermark(self, partition: int) -> int:
+        """The oldest offset that the broker still has. Repeated until answered."""
+        while True:
+            try:
+                low, _ = self._consumer.get_watermark_offsets(
+                    TopicPartition(self._topic, partition), timeout=REQUEST_TIMEOUT_S
+                )
+            except KafkaException as failure:
+                _raise_if_serious(failure.args[0])
+            else:
+                return int(low)
+
+    def start(self, partition: int, offset: int) -> None:
+        """Fetch a held, paused partition from `offset` on."""
+        position = TopicPartition(self._topic, partition, offset)
+        deadline = Deadline(self._clock, REQUEST_TIMEOUT_S)
+        while True:
+            try:
+                self._consumer.seek(position)
+                break
+            except KafkaException as failure:
+                # Right after its assignment a partition's fetcher may not run yet.
+                if deadline.passed:
+                    msg = f"cannot seek partition {partition} to {offset}: {failure}"
+                    raise Retryable(msg) from failure
+                self._clock.sleep(0.02)
+        self._consumer.resume([position])
+
+    def pause(self, partitions: Sequence[int]) -> None:
+        self._consumer.pause([TopicPartition(self._topic, p) for p in partitions])
+
+    def resume(self, partitions: Sequence[int]) -> None:
+        self._consumer.resume([TopicPartition(self._topic, p) for p in partitions])
+
+    def close(self) -> None:
+        """Leave the group; partitions still held are revoked first."""
+        self._consumer.close()
+
+    def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        consumer.incremental_assign(assigned)
+        # Nothing is read before it is known where the last owner got to.
+        consumer.pause(assigned)
+        self._rebalance.assigned([tp.partition for tp in assigned])
+
+    def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
+        self._rebalance.revoked([tp.partition for tp in revoked])
+        consumer.incremental_unassign(revoked)
+
+    def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
+        self._rebalance.lost([tp.partition for tp in lost])
+        consumer.incremental_unassign(lost)
+
+
+class RangeReader:
+    """Reads planned ranges by offset, outside any group."""
+
+    def __init__(self, config: GroupConfig, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+
+    def read(self, plan: Plan) -> list[Message]:
+        """The plan's messages ordered by partition and offset.
+
+        Raises OffsetsGone when the broker starts later than a range does.
+        """
+        settings = self._config.librdkafka()
+        # `assign` needs a group id even though nothing is joined or committed.
+        settings |= {"group.protocol": "classic", "auto.offset.reset": "error"}
+        settings.pop("partition.assignment.strategy", None)
+        settings.pop("session.timeout.ms", None)
+        consumer = Consumer(settings)
+        try:
+            messages = []
+            for partition, start, end in plan.ranges:
+                messages += self._range(consumer, partition, start, end)
+            return messages
+        finally:
+            consumer.close()
+
+    def _range(self, consumer: Consumer, partition: int, start: int, end: int) -> list[Message]:
+        place = TopicPartition(self._config.topic, partition, start)
+        low, high = consumer.get_watermark_offsets(place, timeout=REQUEST_TIMEOUT_S)
+        if low > start or high < end:
+            raise OffsetsGone(f"partition {partition} holds [{low}, {high}), not [{start}, {end})")
+        consumer.assign([place])
+        deadline = Deadline(self._clock, READ_TIMEOUT_S)
+        messages: list[Message] = []
+        while not deadline.passed:
+            for message in consumer.consume(500, 0.5):
+                error = message.error()
+                if error is not None:
+                    _raise_if_serious(error)
+                    continue
+                taken = _taken(message)
+                if taken.offset < end:
+                    messages.append(taken)
+            reached = consumer.position([place])[0].offset
+            if reached >= end:
+                return messages
+        msg = f"partition {partition}: [{start}, {end}) could not be read in {READ_TIMEOUT_S} s"
+        raise Retryable(msg)
+
+
+def _taken(message: KafkaMessage) -> Message:
+    """What a fetched message without error always has."""
+    partition, offset = message.partition(), message.offset()
+    assert partition is not None
+    assert offset is not None
+    _, timestamp_ms = message.timestamp()
+    return Message(partition, offset, timestamp_ms, message.key(), message.value() or b"")
+
+
+def topic_id(bootstrap_servers: str, topic: str) -> str:
+    """The topic's id (a UUID that a recreated topic does not share).
+
+    Raises Fatal when the topic does not exist, Retryable when no broker answers.
+    """
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    future = admin.describe_topics(TopicCollection([topic]), request_timeout=REQUEST_TIMEOUT_S)[
+        topic
+    ]
+    try:
+        return str(future.result().topic_id)
+    except KafkaException as failure:
+        error = failure.args[0]
+        if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            msg = (
+                f"topic {topic} does not exist on {bootstrap_servers}: create it "
+                "(automatic creation is off on purpose), or correct the topic setting"
+            )
+            raise Fatal(msg) from failure
+        msg = f"no broker of {bootstrap_servers} answers: {error.str()}"
+        raise Retryable(msg) from failure
+
+
+def _commit_result(error: KafkaError) -> CommitResult:
+    if error.code() in _FENCED:
+        return CommitResult.FENCED
+    if error.code() in (
+        KafkaError.OFFSET_METADATA_TOO_LARGE,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+    ):
+        msg = f"the broker will never take this commit: {error.str()}"
+        raise Fatal(msg)
+    return CommitResult.UNKNOWN
+
+
+def _raise_if_serious(error: KafkaError) -> None:
+    """Most errors that a consumer reports pass by themselves."""
+    if error.fatal() or error.code() in (
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.UNSUPPORTED_VERSION,
+    ):
+        raise Fatal(f"Kafka: {error.str()}")

@@ -1,0 +1,267 @@
+"""One signal's consume loop: poll, cut, deliver, and what a rebalance does to it.
+
+Everything here runs on one thread, which is also the only one that polls and commits. At most one
+delivery is on its way at a time, so one range per partition is; while it is, fetching goes on into
+the backlog until that is full.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from headrace_writer.core import delivery
+from headrace_writer.core.backlog import Backlog, Message
+from headrace_writer.core.delivery_effects import Abandoned, Stopped, Stored
+from headrace_writer.core.delivery_plan import Plan
+from headrace_writer.core.ownership import Ownership
+from headrace_writer.shell.batch_store import BatchStore
+from headrace_writer.shell.clock import Clock, Deadline
+from headrace_writer.shell.delivery_runner import Delivery
+from headrace_writer.shell.kafka import GroupConsumer
+from headrace_writer.telemetry import SignalMetrics
+
+# While a delivery is on its way the loop looks after it this often; otherwise it may wait longer.
+BUSY_POLL_S = 0.02
+IDLE_POLL_S = 0.1
+# One call fetches at most this many; messages hold up to thousands of records each.
+POLL_MESSAGES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSettings:
+    """Times in seconds."""
+
+    settle_after_s: float
+    """Commit the ends of stored ranges when no next plan carries them for so long."""
+    drain_deadline_s: float
+    """How long a revoke or the end may wait for the delivery on its way."""
+
+
+class SignalLoop:
+    """Also the rebalance listener of its consumer."""
+
+    def __init__(
+        self,
+        backlog: Backlog,
+        store: BatchStore,
+        settings: LoopSettings,
+        clock: Clock,
+        metrics: SignalMetrics,
+    ) -> None:
+        self.ownership = Ownership()
+        self._consumer: GroupConsumer
+        self._backlog = backlog
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._metrics = metrics
+        self._log = structlog.get_logger().bind(signal=metrics.signal)
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"store-{metrics.signal}")
+        self._delivery: Delivery[Any] | None = None
+        self._finish: Callable[[Any], None] = lambda _result: None
+        self._in_flight: tuple[Plan, list[Message]] | None = None
+        self._stored_at = clock.monotonic()
+        self._paused = False
+        self._expected: dict[int, int] = {}
+        self.joined = False
+        """An assignment, be it an empty one, has come."""
+        self._gaps: dict[int, tuple[int, int]] = {}
+
+    def attach(self, consumer: GroupConsumer) -> None:
+        """The consumer needs its listener first; so it arrives after."""
+        self._consumer = consumer
+
+    def run(self, stopping: Callable[[], bool]) -> None:
+        """Until `stopping`, then drain. Raises what makes the process end."""
+        try:
+            while not stopping():
+                self.turn()
+            self._drain()
+        finally:
+            self._worker.shutdown(wait=False, cancel_futures=True)
+            self._consumer.close()
+
+    def turn(self) -> None:
+        """One turn: fetch, look after the delivery, begin the next."""
+        busy = self._delivery is not None
+        messages = self._consumer.poll(POLL_MESSAGES, BUSY_POLL_S if busy else IDLE_POLL_S)
+        wanted = self._in_sequence(messages)
+        self._backlog.add(wanted, self._clock.monotonic())
+        self._metrics.fetched(wanted)
+        self._flow()
+        self._advance()
+        if self._delivery is None:
+            self._begin()
+            self._advance()
+        self._metrics.state(self.ownership, self._backlog, self._in_flight)
+
+    def _in_sequence(self, messages: list[Message]) -> list[Message]:
+        """Messages that continue their partition. A range claims every offset in it, so what was
+        still queued from before a seek must not be taken for what follows it."""
+        wanted = []
+        for message in messages:
+            partition, offset = message.partition, message.offset
+            expected = self._expected.get(partition)
+            if expected is None or partition not in self.ownership.position or offset < expected:
+                continue
+            if offset > expected and self._gaps.get(partition) != (expected, offset):
+                # Once is a leftover; the same gap after reading again is the log's own.
+                self._gaps[partition] = (expected, offset)
+                self._consumer.start(partition, expected)
+                self._expected[partition] = expected
+                continue
+            self._expected[partition] = offset + 1
+            wanted.append(message)
+        return wanted
+
+    def _flow(self) -> None:
+        """Pause fetching while the backlog is full; polling goes on."""
+        if self._backlog.full and not self._paused:
+            self._paused = True
+            self._consumer.pause(sorted(self.ownership.position))
+        elif self._paused and self._backlog.drained_enough:
+            self._paused = False
+            self._consumer.resume(sorted(self.ownership.position))
+
+    def _advance(self) -> None:
+        delivery_now = self._delivery
+        if delivery_now is None:
+            return
+        if delivery_now.advance(self._consumer, self._store, self._clock, self._worker):
+            self._delivery = None
+            self._finish(delivery_now.result)
+
+    def _begin(self) -> None:
+        """Recover first, then the next batch, then the ends that nothing carries."""
+        now = self._clock.monotonic()
+        new = self.ownership.unrecovered
+        reason = self._backlog.closes(now)
+        if new:
+            steps = delivery.recover(self._store.tables.origin.topic_id, new)
+            self._start(steps, self._recovered)
+        elif reason is not None:
+            self._deliver(reason)
+        elif self.ownership.completed and now - self._stored_at >= self._settings.settle_after_s:
+            self._settle()
+
+    def _start(self, steps: Any, finish: Callable[[Any], None]) -> None:
+        self._delivery = Delivery(steps, self.ownership.since_now())
+        self._finish = finish
+
+    def _deliver(self, reason: str) -> None:
+        messages = self._backlog.cut()
+        plan, rest = self._store.decode(messages, self.ownership.position)
+        self._backlog.put_back(rest, self._clock.monotonic())
+        self._metrics.batch_closed(reason, plan)
+        self._in_flight = (plan, messages[: len(messages) - len(rest)])
+        completed, self.ownership.completed = self.ownership.completed, {}
+        self._start(delivery.deliver(plan, completed), self._delivered)
+
+    def _delivered(self, outcome: Stored | Abandoned | Stopped) -> None:
+        assert self._in_flight is not None
+        plan, messages = self._in_flight
+        self._in_flight = None
+        self._stored_at = self._clock.monotonic()
+        if isinstance(outcome, Stored):
+            for partition, end in plan.ends.items():
+                if partition in self.ownership.position:
+                    self.ownership.position[partition] = end
+                    self.ownership.completed[partition] = end
+            self._metrics.stored(outcome.plan, messages, self._clock.now())
+        elif isinstance(outcome, Abandoned):
+            self._log.info("delivery abandoned", why=outcome.why)
+            self._recover_again(self.ownership.held)
+        else:
+            self._stop(plan.partitions, outcome.why)
+
+    def _recovered(self, found: dict[int, delivery.Recovered]) -> None:
+        for partition, place in found.items():
+            if partition not in self.ownership.held or isinstance(place, Abandoned):
+                continue
+            if isinstance(place, Stopped):
+                self._stop([partition], place.why)
+                continue
+            low = self._consumer.low_watermark(partition)
+            offset = low if place is None else place
+            if offset < low:
+                why = f"the broker deleted offsets [{offset}, {low}) before they were read"
+                self._stop([partition], why)
+                continue
+            self.ownership.position[partition] = self._expected[partition] = offset
+            self._consumer.start(partition, offset)
+            if self._paused:
+                self._consumer.pause([partition])
+        self._log.info("partitions recovered", positions=dict(self.ownership.position))
+
+    def _recover_again(self, partitions: frozenset[int]) -> None:
+        """After an abandoned delivery it is unknown what was committed: ask the broker."""
+        self._consumer.pause(sorted(partitions))
+        self._backlog.drop(partitions)
+        self.ownership.forget(partitions)
+
+    def _stop(self, partitions: Any, why: str) -> None:
+        for partition in partitions:
+            if partition in self.ownership.held:
+                self.ownership.stopped[partition] = why
+                self._consumer.pause([partition])
+                self.ownership.forget([partition])
+        self._backlog.drop(partitions)
+        self._log.error("partition stopped", partitions=list(partitions), why=why)
+
+    def _settle(self) -> None:
+        completed, self.ownership.completed = self.ownership.completed, {}
+        self._start(delivery.settle(completed), lambda _done: None)
+
+    def _finish_delivery(self, deadline: Deadline) -> None:
+        """Bring the delivery on its way to its end, if the deadline allows."""
+        while self._delivery is not None and not deadline.passed:
+            self._advance()
+            if self._delivery is not None:
+                self._clock.sleep(BUSY_POLL_S)
+
+    def _drain(self) -> None:
+        """Store and commit what was fetched; what does not fit the deadline is left as planned."""
+        deadline = Deadline(self._clock, self._settings.drain_deadline_s)
+        self._consumer.pause(sorted(self.ownership.held))
+        self._finish_delivery(deadline)
+        while self._delivery is None and len(self._backlog) and not deadline.passed:
+            self._deliver("drain")
+            self._finish_delivery(deadline)
+        if self._delivery is None and self.ownership.completed:
+            self._settle()
+            self._finish_delivery(deadline)
+        left = self._delivery is not None
+        self._log.info("drained", in_time=not left, backlog=len(self._backlog))
+
+    # --- rebalance callbacks, inside poll
+
+    def assigned(self, partitions: list[int]) -> None:
+        self.joined = True
+        self.ownership.assign(partitions)
+        self._metrics.rebalanced("assigned", partitions)
+        self._log.info("partitions assigned", partitions=sorted(partitions))
+
+    def revoked(self, partitions: list[int]) -> None:
+        """Finish what is on its way, so that the next owner finds no plan; else leave it."""
+        deadline = Deadline(self._clock, self._settings.drain_deadline_s)
+        self._finish_delivery(deadline)
+        ends = {p: e for p, e in self.ownership.completed.items() if p in partitions}
+        if self._delivery is None and ends:
+            for partition in ends:
+                del self.ownership.completed[partition]
+            self._start(delivery.settle(ends), lambda _done: None)
+            self._finish_delivery(deadline)
+        self._metrics.rebalanced("revoked", partitions)
+        self._forget(partitions)
+
+    def lost(self, partitions: list[int]) -> None:
+        self._metrics.rebalanced("lost", partitions)
+        self._forget(partitions)
+
+    def _forget(self, partitions: list[int]) -> None:
+        self.ownership.drop(partitions)
+        self._backlog.drop(partitions)
+        self._log.info("partitions given up", partitions=sorted(partitions))

@@ -1,0 +1,144 @@
+"""The cluster as the writer sees it: shards of replicas; inserts repeat, counts ask everyone."""
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from headrace_writer.core.block import Block, Layout
+from headrace_writer.errors import HeadraceError, Retryable
+from headrace_writer.shell.clock import Clock
+from headrace_writer.shell.replica import Address, Login, Replica
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+FIRST_BACKOFF_S = 0.1
+# 5 s: a replica that comes back is used again well inside the ten seconds of the metrics promise.
+LONGEST_BACKOFF_S = 5.0
+# A count answers in milliseconds; a replica that needs longer is as good as silent.
+COUNT_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One failed try, for metrics and logs."""
+
+    shard: int
+    replica: Address
+    error: HeadraceError
+    backoff_s: float
+
+
+class Stopping(Retryable):
+    """The process is ending; the attempt in hand is left as it is."""
+
+
+class Shard:
+    """The replicas of one shard. Each worker thread has connections of its own."""
+
+    def __init__(
+        self, number: int, addresses: Sequence[Address], login: Login, clock: Clock
+    ) -> None:
+        self.number = number
+        self._addresses = list(addresses)
+        self._login = login
+        self._clock = clock
+        self._local = threading.local()
+        self._preferred = number % len(self._addresses)
+        self.on_failure: Callable[[Attempt], None] = lambda _attempt: None
+        self.stopping: Callable[[], bool] = lambda: False
+
+    def insert(self, table: str, layout: Layout, block: Block) -> bool:
+        """Insert until acknowledged, the same bytes to any replica.
+
+        Returns whether the first attempt was clean. Raises Poison, Fatal, and Stopping.
+        """
+        clean = True
+
+        def once(replica: Replica) -> None:
+            replica.insert(table, layout, block)
+
+        def failed(_attempt: Attempt) -> None:
+            nonlocal clean
+            clean = False
+
+        self._until_done(once, failed)
+        return clean
+
+    def layout(self, table: str) -> Layout:
+        """The INSERT header, from whichever replica answers first."""
+        return self._until_done(lambda replica: replica.layout(table), lambda _attempt: None)
+
+    def insert_rows(self, sql: str, rows: list[tuple[Any, ...]], token: int) -> None:
+        """Insert few rows until acknowledged."""
+        self._until_done(
+            lambda replica: replica.insert_rows(sql, rows, token), lambda _attempt: None
+        )
+
+    def ask_everyone(
+        self, sql: str, parameters: dict[str, Any] | None = None
+    ) -> list[list[tuple[Any, ...]] | None]:
+        """The answer of each replica; None where there is none."""
+        answers: list[list[tuple[Any, ...]] | None] = []
+        for address in self._addresses:
+            try:
+                answers.append(self._connection(address, counting=True).query(sql, parameters))
+            except Retryable:
+                answers.append(None)
+        return answers
+
+    def _until_done(self, action: Callable[[Replica], T], failed: Callable[[Attempt], None]) -> T:
+        backoff_s = FIRST_BACKOFF_S
+        while True:
+            for _ in self._addresses:
+                address = self._addresses[self._preferred]
+                try:
+                    return action(self._connection(address))
+                except Retryable as error:
+                    # A token that was sent may be stored: from here on the outcome is in doubt.
+                    self._preferred = (self._preferred + 1) % len(self._addresses)
+                    attempt = Attempt(self.number, address, error, backoff_s)
+                    failed(attempt)
+                    self.on_failure(attempt)
+                if self.stopping():
+                    msg = f"shard {self.number}: stopping before the block was acknowledged"
+                    raise Stopping(msg)
+            self._clock.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+            backoff_s = min(backoff_s * 2, LONGEST_BACKOFF_S)
+
+    def _connection(self, address: Address, *, counting: bool = False) -> Replica:
+        """This thread's connection. Counting has its own, with a timeout of its own."""
+        known: dict[tuple[Address, bool], Replica] = self._local.__dict__.setdefault("known", {})
+        replica = known.get((address, counting))
+        if replica is None:
+            login = self._login
+            if counting:
+                login = login._replace(answer_timeout_s=COUNT_TIMEOUT_S)
+            replica = known[address, counting] = Replica(address, login)
+        return replica
+
+
+class Shards:
+    """All shards, each with a worker thread that inserts its blocks one after the other."""
+
+    def __init__(self, shards: Sequence[Shard]) -> None:
+        self.shards = list(shards)
+        self._workers = ThreadPoolExecutor(len(self.shards), thread_name_prefix="insert")
+
+    def __len__(self) -> int:
+        return len(self.shards)
+
+    def __getitem__(self, number: int) -> Shard:
+        return self.shards[number]
+
+    def each(self, jobs: Sequence[T], run: Callable[[T], R]) -> list[R]:
+        """Run jobs on the workers, wait for all of them, then raise the first error if any."""
+        futures = [self._workers.submit(run, job) for job in jobs]
+        wait(futures)
+        return [future.result() for future in futures]
+
+    def close(self) -> None:
+        self._workers.shutdown(wait=True, cancel_futures=True)
