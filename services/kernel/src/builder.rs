@@ -1,0 +1,185 @@
+//! Blocks of one signal, from payloads to finished bodies.
+
+use crate::context::Look;
+use crate::frame::Buffers;
+use crate::layout::LayoutError;
+use crate::spec::{Signal, Spec};
+use crate::table::{Block, Table};
+use crate::wire::{Reject, Result};
+use crate::work::{Limits, Work, LIMITS};
+use crate::{logs, metrics, traces};
+
+/// A table's INSERT header: (column name, type name) in order.
+pub type Header = Vec<(String, String)>;
+
+/// Payloads are addressed by 32-bit offsets.
+const MAX_PAYLOAD: usize = u32::MAX as usize / 2;
+
+pub struct Builder {
+    signal: Signal,
+    /// All shards of the signal's first table, then of the next.
+    tables: Vec<Table>,
+    work: Work,
+    compressed: bool,
+    rows: usize,
+    buffers: Buffers,
+}
+
+/// Where a block belongs: a table's plain name, and a shard from 0.
+pub type Target = (&'static str, usize);
+
+impl Builder {
+    /// A builder for tables with these headers, given by plain table name.
+    pub fn new(
+        signal: Signal,
+        layouts: &[(String, Header)],
+        shards: usize,
+        compressed: bool,
+    ) -> core::result::Result<Builder, LayoutError> {
+        Builder::with_limits(signal, layouts, shards, compressed, LIMITS)
+    }
+
+    /// As `new`, with other limits per payload.
+    pub fn with_limits(
+        signal: Signal,
+        layouts: &[(String, Header)],
+        shards: usize,
+        compressed: bool,
+        limits: Limits,
+    ) -> core::result::Result<Builder, LayoutError> {
+        let specs = signal.tables();
+        check_names(specs, layouts)?;
+        let mut tables = Vec::with_capacity(specs.len() * shards);
+        for spec in specs {
+            let header = layouts.iter().find(|(name, _)| name == spec.name);
+            let Some((_, header)) = header else {
+                return Err(LayoutError(format!(
+                    "table {}: no layout given, and its rows would have no place",
+                    spec.name
+                )));
+            };
+            for _ in 0..shards {
+                tables.push(Table::new(spec, header)?);
+            }
+        }
+        Ok(Builder {
+            signal,
+            tables,
+            work: Work::new(shards, limits, signal != Signal::Traces),
+            compressed,
+            rows: 0,
+            buffers: Buffers::default(),
+        })
+    }
+
+    /// Decodes one serialized export request. A rejected one leaves no trace.
+    pub fn append(&mut self, payload: &[u8]) -> Result<()> {
+        let mut result = self.attempt(payload);
+        if result == Err(Reject::LateScope) {
+            self.work.look = Look::Everywhere;
+            result = self.attempt(payload);
+        }
+        if result.is_ok() {
+            self.rows += self.work.rows();
+        }
+        result
+    }
+
+    fn attempt(&mut self, payload: &[u8]) -> Result<()> {
+        let replaced = self.work.repair.replaced;
+        self.work.begin();
+        let result = self.decode(payload);
+        if result.is_err() {
+            for table in &mut self.tables {
+                table.rollback(self.work.payload);
+            }
+            self.work.repair.replaced = replaced;
+        }
+        result
+    }
+
+    fn decode(&mut self, payload: &[u8]) -> Result<()> {
+        if payload.len() > MAX_PAYLOAD {
+            return Err(Reject::TooLarge { limit: MAX_PAYLOAD });
+        }
+        let (work, tables) = (&mut self.work, &mut self.tables);
+        match self.signal {
+            Signal::Traces => traces::decode(payload, work, tables),
+            Signal::Logs => logs::decode(payload, work, tables),
+            Signal::Metrics => metrics::decode(payload, work, tables),
+        }?;
+        work.end(tables)
+    }
+
+    /// Rows pending over all targets.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Bytes held by the pending columns.
+    pub fn nbytes(&self) -> usize {
+        self.tables.iter().map(|table| table.nbytes(0).0).sum()
+    }
+
+    /// Strings repaired since construction.
+    pub fn replaced_utf8(&self) -> u64 {
+        self.work.repair.replaced
+    }
+
+    /// Targets with rows, and their row counts, ordered by (table, shard).
+    pub fn pending(&self) -> Vec<(Target, usize)> {
+        let mut pending: Vec<_> = self
+            .tables
+            .iter()
+            .enumerate()
+            .filter(|(_, table)| table.rows() > 0)
+            .map(|(i, table)| ((table.spec.name, i % self.work.shards), table.rows()))
+            .collect();
+        pending.sort_unstable();
+        pending
+    }
+
+    /// Closes all pending rows into blocks, ordered by target. `ids` are the IngestIds of
+    /// `pending()`, in its order.
+    pub fn finish(&mut self, ids: &[u64]) -> Vec<(Target, u64, Block)> {
+        let shards = self.work.shards;
+        let pending = self.pending();
+        assert_eq!(pending.len(), ids.len(), "one IngestId for each target");
+        self.rows = 0;
+        self.work.look = Look::Ahead;
+        let mut blocks = Vec::with_capacity(pending.len());
+        for ((target, _), &id) in pending.into_iter().zip(ids) {
+            let found = self.tables.iter().step_by(shards);
+            let number = found
+                .take_while(|table| table.spec.name != target.0)
+                .count();
+            let table = &mut self.tables[number * shards + target.1];
+            blocks.push((
+                target,
+                id,
+                table.finish(id, self.compressed, &mut self.buffers),
+            ));
+        }
+        blocks
+    }
+}
+
+fn check_names(
+    specs: &[&'static Spec],
+    layouts: &[(String, Header)],
+) -> core::result::Result<(), LayoutError> {
+    for (name, _) in layouts {
+        if !specs.iter().any(|spec| spec.name == name) {
+            let known: Vec<&str> = specs.iter().map(|spec| spec.name).collect();
+            return Err(LayoutError(format!(
+                "table {name}: this signal fills only {}",
+                known.join(", ")
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "builder_tests.rs"]
+mod tests;

@@ -1,0 +1,42 @@
+//! OTLP export requests into finished ClickHouse Native blocks.
+//!
+//! The way of a payload: `wire` reads protobuf in place, `work` walks it down to records,
+//! `traces`, `logs` and `metrics` append a record's fields to the columns of a `table`, whose
+//! plan `layout` made from the server's INSERT header; `frame` compresses the finished body.
+//! Nothing is allocated per record once the buffers have grown.
+
+mod any;
+mod builder;
+mod check;
+mod city;
+mod column;
+mod context;
+mod dict;
+mod frame;
+mod ids;
+mod json;
+mod layout;
+mod logs;
+mod map;
+mod metric;
+mod metrics;
+mod number;
+mod points;
+mod spec;
+mod table;
+mod text;
+mod traces;
+mod types;
+mod wire;
+mod work;
+
+#[cfg(feature = "python")]
+mod python;
+
+pub use builder::{Builder, Header, Target};
+pub use city::{city_hash_128, city_hash_64};
+pub use layout::LayoutError;
+pub use spec::{Signal, Spec};
+pub use table::Block;
+pub use wire::Reject;
+pub use work::{Limits, LIMITS};
