@@ -1,0 +1,340 @@
+"""The tables and their columns, codecs, keys and indexes: the one source they are made from.
+
+The migrations render their column lists from here, `check` compares a server's DESCRIBE with it.
+Types are those of the modern dialect; `model` says what the legacy one makes of them.
+
+The tables of telemetry are those of the OpenTelemetry Collector's ClickHouse exporter v0.161, so
+that dashboards and queries made for it work. Two things differ: metric times keep their
+nanoseconds (the exporter cuts them to DateTime), and each table that the writer fills ends in
+IngestId, the number of the insert that brought the row.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from headrace_schema.model import (
+    ATTRIBUTES,
+    DELTA,
+    LABEL,
+    STRING,
+    TIME,
+    Column,
+    Dialect,
+    Table,
+    described,
+)
+
+__all__ = ["TABLES", "TABLES_BY_SIGNAL", "VIEWS", "Column", "Dialect", "Table", "insert_layout"]
+
+
+def _attribute_indexes(*prefixes: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (f"idx_{short}_{part}", f"{function}({column}) TYPE bloom_filter(0.01) GRANULARITY 1")
+        for short, column in prefixes
+        for part, function in (("key", "mapKeys"), ("value", "mapValues"))
+    )
+
+
+INGEST_ID = Column("IngestId", "UInt64")
+
+TRACES = Table(
+    name="otel_traces",
+    columns=(
+        Column("Timestamp", TIME, DELTA),
+        Column("TraceId", STRING),
+        Column("SpanId", STRING),
+        Column("ParentSpanId", STRING),
+        Column("TraceState", STRING),
+        Column("SpanName", LABEL),
+        Column("SpanKind", LABEL),
+        Column("ServiceName", LABEL),
+        Column("ResourceAttributes", ATTRIBUTES),
+        Column("ScopeName", STRING),
+        Column("ScopeVersion", STRING),
+        Column("SpanAttributes", ATTRIBUTES),
+        Column("Duration", "UInt64"),
+        Column("StatusCode", LABEL),
+        Column("StatusMessage", STRING),
+        Column(
+            "Events",
+            fields=(("Timestamp", TIME), ("Name", LABEL), ("Attributes", ATTRIBUTES)),
+        ),
+        Column(
+            "Links",
+            fields=(
+                ("TraceId", STRING),
+                ("SpanId", STRING),
+                ("TraceState", STRING),
+                ("Attributes", ATTRIBUTES),
+            ),
+        ),
+        INGEST_ID,
+    ),
+    time="Timestamp",
+    order_by=("ServiceName", "SpanName", "toDateTime({Timestamp})"),
+    indexes=(
+        ("idx_trace_id", "TraceId TYPE bloom_filter(0.001) GRANULARITY 1"),
+        *_attribute_indexes(("res_attr", "ResourceAttributes"), ("span_attr", "SpanAttributes")),
+        ("idx_duration", "Duration TYPE minmax GRANULARITY 1"),
+    ),
+)
+
+# Filled by a view from otel_traces: first and last second of each trace, per insert.
+TRACE_ID_TS = Table(
+    name="otel_traces_trace_id_ts",
+    columns=(
+        Column("TraceId", STRING),
+        Column("Start", "DateTime", DELTA),
+        Column("End", "DateTime", DELTA),
+    ),
+    time="Start",
+    order_by=("TraceId", "Start"),
+    indexes=(("idx_trace_id", "TraceId TYPE bloom_filter(0.01) GRANULARITY 1"),),
+)
+
+# Resource attributes that the exporter lifts into columns of their own.
+_LIFTED = (
+    "k8s.cluster.name",
+    "k8s.container.name",
+    "k8s.deployment.name",
+    "k8s.namespace.name",
+    "k8s.node.name",
+    "k8s.pod.name",
+    "k8s.pod.uid",
+    "deployment.environment.name",
+)
+
+LOGS = Table(
+    name="otel_logs",
+    columns=(
+        Column("Timestamp", TIME, DELTA),
+        Column("TraceId", STRING),
+        Column("SpanId", STRING),
+        Column("TraceFlags", "UInt8", ""),
+        Column("SeverityText", LABEL),
+        Column("SeverityNumber", "UInt8", ""),
+        Column("ServiceName", LABEL),
+        Column("Body", STRING),
+        Column("ResourceSchemaUrl", LABEL),
+        Column("ResourceAttributes", ATTRIBUTES),
+        Column("ScopeSchemaUrl", LABEL),
+        Column("ScopeName", STRING),
+        Column("ScopeVersion", LABEL),
+        Column("ScopeAttributes", ATTRIBUTES),
+        Column("LogAttributes", ATTRIBUTES),
+        Column("EventName", STRING),
+        *(
+            Column(
+                f"__otel_materialized_{key}",
+                LABEL,
+                materialized=f"ResourceAttributes['{key}']",
+            )
+            for key in _LIFTED
+        ),
+        INGEST_ID,
+    ),
+    time="Timestamp",
+    order_by=("toStartOfFiveMinute({Timestamp})", "ServiceName", "Timestamp"),
+    # The exporter takes text indexes from server 26.2 on; these serve every modern server.
+    indexes=(
+        ("idx_trace_id", "TraceId TYPE bloom_filter(0.001) GRANULARITY 1"),
+        *_attribute_indexes(
+            ("res_attr", "ResourceAttributes"),
+            ("scope_attr", "ScopeAttributes"),
+            ("log_attr", "LogAttributes"),
+        ),
+        ("idx_lower_body", "lower(Body) TYPE tokenbf_v1(32768, 3, 0) GRANULARITY 8"),
+    ),
+)
+
+_METRIC_HEAD = (
+    Column("ResourceAttributes", ATTRIBUTES),
+    Column("ResourceSchemaUrl", STRING),
+    Column("ScopeName", STRING),
+    Column("ScopeVersion", STRING),
+    Column("ScopeAttributes", ATTRIBUTES),
+    Column("ScopeDroppedAttrCount", "UInt32"),
+    Column("ScopeSchemaUrl", STRING),
+    Column("ServiceName", LABEL),
+    Column("MetricName", LABEL),
+    Column("MetricDescription", STRING),
+    Column("MetricUnit", STRING),
+    Column("Attributes", ATTRIBUTES),
+    Column("StartTimeUnix", TIME, DELTA),
+    Column("TimeUnix", TIME, DELTA),
+)
+_FLAGS = Column("Flags", "UInt32")
+_EXEMPLARS = Column(
+    "Exemplars",
+    fields=(
+        ("FilteredAttributes", ATTRIBUTES),
+        ("TimeUnix", TIME),
+        ("Value", "Float64"),
+        ("SpanId", STRING),
+        ("TraceId", STRING),
+    ),
+)
+_TEMPORALITY = Column("AggregationTemporality", "Int32")
+
+
+def _metric_table(kind: str, *columns: Column) -> Table:
+    return Table(
+        name=f"otel_metrics_{kind}",
+        columns=(*_METRIC_HEAD, *columns, INGEST_ID),
+        time="TimeUnix",
+        order_by=(
+            "ServiceName",
+            "MetricName",
+            "toStartOfHour({TimeUnix})",
+            "cityHash64({Attributes})",
+            "TimeUnix",
+        ),
+        indexes=(
+            *_attribute_indexes(
+                ("res_attr", "ResourceAttributes"),
+                ("scope_attr", "ScopeAttributes"),
+                ("attr", "Attributes"),
+            ),
+            ("idx_time_minmax", "TimeUnix TYPE minmax GRANULARITY 1"),
+        ),
+    )
+
+
+GAUGE = _metric_table("gauge", Column("Value", "Float64"), _FLAGS, _EXEMPLARS)
+SUM = _metric_table(
+    "sum",
+    Column("Value", "Float64"),
+    _FLAGS,
+    _EXEMPLARS,
+    _TEMPORALITY,
+    Column("IsMonotonic", "Bool"),
+)
+HISTOGRAM = _metric_table(
+    "histogram",
+    Column("Count", "UInt64", DELTA),
+    Column("Sum", "Float64"),
+    Column("BucketCounts", "Array(UInt64)"),
+    Column("ExplicitBounds", "Array(Float64)"),
+    _EXEMPLARS,
+    _FLAGS,
+    Column("Min", "Float64"),
+    Column("Max", "Float64"),
+    _TEMPORALITY,
+)
+EXPONENTIAL_HISTOGRAM = _metric_table(
+    "exponential_histogram",
+    Column("Count", "UInt64", DELTA),
+    Column("Sum", "Float64"),
+    Column("Scale", "Int32"),
+    Column("ZeroCount", "UInt64"),
+    Column("PositiveOffset", "Int32"),
+    Column("PositiveBucketCounts", "Array(UInt64)"),
+    Column("NegativeOffset", "Int32"),
+    Column("NegativeBucketCounts", "Array(UInt64)"),
+    _EXEMPLARS,
+    _FLAGS,
+    Column("Min", "Float64"),
+    Column("Max", "Float64"),
+    _TEMPORALITY,
+)
+SUMMARY = _metric_table(
+    "summary",
+    Column("Count", "UInt64", DELTA),
+    Column("Sum", "Float64"),
+    Column("ValueAtQuantiles", fields=(("Quantile", "Float64"), ("Value", "Float64"))),
+    _FLAGS,
+)
+
+# The writer's own books: one row per stored batch and Kafka partition, and which blocks the batch
+# became. The audit holds it against the topic and the tables.
+LEDGER = Table(
+    name="otel_ingest_ledger",
+    columns=(
+        Column("PlannedAt", TIME, DELTA),
+        Column("Topic", LABEL),
+        Column("TopicId", LABEL),
+        Column("Partition", "Int32"),
+        Column("StartOffset", "Int64", DELTA),
+        Column("EndOffset", "Int64", DELTA),
+        Column("PayloadHash", "UInt64"),
+        Column("Rejected", "UInt32"),
+        Column("Excluded", "UInt32"),
+        Column("Verified", "UInt8"),
+        Column(
+            "Blocks",
+            fields=(
+                ("Table", LABEL),
+                ("Shard", "UInt16"),
+                ("IngestId", "UInt64"),
+                ("Rows", "UInt64"),
+            ),
+        ),
+    ),
+    time="PlannedAt",
+    order_by=("Topic", "TopicId", "Partition", "StartOffset"),
+)
+
+TABLES: Mapping[str, Table] = MappingProxyType(
+    {
+        table.name: table
+        for table in (
+            TRACES,
+            TRACE_ID_TS,
+            LOGS,
+            GAUGE,
+            SUM,
+            HISTOGRAM,
+            EXPONENTIAL_HISTOGRAM,
+            SUMMARY,
+            LEDGER,
+        )
+    }
+)
+
+TABLES_BY_SIGNAL: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "traces": (TRACES.name,),
+        "metrics": tuple(
+            table.name for table in (GAUGE, SUM, HISTOGRAM, EXPONENTIAL_HISTOGRAM, SUMMARY)
+        ),
+        "logs": (LOGS.name,),
+    }
+)
+"""The tables that the writer inserts into, by signal. Views fill the others."""
+
+# What the view over all metric kinds shows; NULL where a kind has no such thing.
+VIEWS: Mapping[str, tuple[Column, ...]] = MappingProxyType(
+    {
+        "otel_metrics": (
+            Column("Kind", STRING),
+            Column("ServiceName", LABEL),
+            Column("MetricName", LABEL),
+            Column("MetricDescription", STRING),
+            Column("MetricUnit", STRING),
+            Column("ResourceAttributes", ATTRIBUTES),
+            Column("ScopeName", STRING),
+            Column("ScopeVersion", STRING),
+            Column("Attributes", ATTRIBUTES),
+            Column("StartTimeUnix", TIME),
+            Column("TimeUnix", TIME),
+            Column("Flags", "UInt32"),
+            Column("Value", "Nullable(Float64)"),
+            Column("Count", "Nullable(UInt64)"),
+            Column("Sum", "Nullable(Float64)"),
+            Column("Min", "Nullable(Float64)"),
+            Column("Max", "Nullable(Float64)"),
+            Column("AggregationTemporality", "Nullable(Int32)"),
+            Column("IsMonotonic", "Nullable(Bool)"),
+            Column("IngestId", "UInt64"),
+        )
+    }
+)
+
+
+def insert_layout(table: str, dialect: Dialect) -> list[tuple[str, str]]:
+    """(column, type) of the header that a server answers to INSERT INTO `table`, in order.
+
+    `table` is a plain name of `TABLES`; another one raises KeyError.
+    """
+    lines = described(TABLES[table].columns, dialect)
+    return [(name, kind) for name, kind, default in lines if not default]

@@ -1,0 +1,108 @@
+"""What a column and a table are, and how the modern dialect becomes the legacy one.
+
+Types are ClickHouse types of the `modern` dialect (server 24.8 or later). The `legacy` dialect
+(server 18.16) follows from them by the rules of `legacy_type` and `flattened`.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Dialect = Literal["modern", "legacy"]
+
+STRING = "String"
+LABEL = "LowCardinality(String)"
+ATTRIBUTES = "Map(LowCardinality(String), String)"
+TIME = "DateTime64(9)"
+
+ZSTD = "ZSTD(1)"
+# For values that grow from row to row: times, and counts that never fall.
+DELTA = "Delta, ZSTD(1)"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column as the modern dialect declares it."""
+
+    name: str
+    type: str = ""
+    codec: str = ZSTD
+    """Empty: the server's default."""
+    fields: tuple[tuple[str, str], ...] = ()
+    """(name, type) of the parts of a Nested column, whose own `type` is empty."""
+    materialized: str = ""
+    """The expression of a column that the server computes: it is in no INSERT header. Such
+    columns exist in the modern dialect only."""
+    since: int = 1
+    """The migration that brings the column. It freezes what earlier migrations render to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table under its plain name (see `migrations` for what a topology makes of it)."""
+
+    name: str
+    columns: tuple[Column, ...]
+    time: str
+    """The column whose day is the partition."""
+    order_by: tuple[str, ...]
+    """Expressions. In braces, `{Timestamp}` is that time in whole seconds or finer, as time
+    functions take it, and `{Attributes}` is a map as hash functions take it; both spell
+    differently in the two dialects."""
+    indexes: tuple[tuple[str, str], ...] = ()
+    """(name, declaration) of skip indexes, modern dialect only."""
+
+
+def legacy_type(modern: str) -> str:
+    """The type that holds the same values on server 18.16.
+
+    Times become Int64 nanoseconds since 1970, because DateTime64 came in 2019; Bool becomes
+    UInt8. Maps have no single type there: see `flattened`.
+    """
+    return re.sub(r"\bBool\b", "UInt8", modern.replace("DateTime64(9)", "Int64"))
+
+
+def flattened(column: Column, dialect: Dialect) -> list[tuple[str, str]]:
+    """(name, type) of what a server makes of one column, as DESCRIBE and INSERT headers show it.
+
+    A Nested column is one array per part. In the legacy dialect a map is a Nested pair
+    `X.Key`, `X.Value`, and a map inside Nested `N` becomes `N.XKey`, `N.XValue`, arrays of
+    arrays, because Nested does not nest.
+    """
+    if column.fields:
+        return [
+            (f"{column.name}.{name}", f"Array({kind})")
+            for name, kind in nested_fields(column, dialect)
+        ]
+    if dialect == "modern":
+        return [(column.name, column.type)]
+    if column.type == ATTRIBUTES:
+        return [
+            (f"{column.name}.Key", f"Array({LABEL})"),
+            (f"{column.name}.Value", f"Array({STRING})"),
+        ]
+    return [(column.name, legacy_type(column.type))]
+
+
+def nested_fields(column: Column, dialect: Dialect) -> list[tuple[str, str]]:
+    """(name, type) of the parts of a Nested column as its declaration spells them."""
+    if dialect == "modern":
+        return list(column.fields)
+    parts: list[tuple[str, str]] = []
+    for name, kind in column.fields:
+        if kind == ATTRIBUTES:
+            parts += [(f"{name}Key", "Array(String)"), (f"{name}Value", "Array(String)")]
+        else:
+            parts.append((name, legacy_type(kind)))
+    return parts
+
+
+def described(columns: Sequence[Column], dialect: Dialect) -> list[tuple[str, str, str]]:
+    """(name, type, default kind) of each line that DESCRIBE TABLE gives, in order."""
+    return [
+        (name, kind, "MATERIALIZED" if column.materialized else "")
+        for column in columns
+        if dialect == "modern" or not column.materialized
+        for name, kind in flattened(column, dialect)
+    ]

@@ -1,0 +1,274 @@
+"""Migration files, and the SQL they become for one deployment.
+
+A file `migrations/NNNN_verb_noun.sql` holds statements, each ended by `;` at the end of a line,
+under headings that say where they run:
+
+    -- LOCAL        every replica, on its own tables
+    -- DISTRIBUTED  every replica of topology `cluster`: the tables that span the shards
+    -- VIEW         every replica, over the plain names
+
+Words in braces depend on the deployment; `_Renderer` lists them. What was applied once must stay
+what it was: a change is a new file, and a new column carries its number as `Column.since`.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Literal, get_args
+
+from headrace_schema.columns import TABLES
+from headrace_schema.model import (
+    ATTRIBUTES,
+    Column,
+    Dialect,
+    Table,
+    flattened,
+    legacy_type,
+    nested_fields,
+)
+
+Topology = Literal["embedded", "cluster"]
+Section = Literal["LOCAL", "DISTRIBUTED", "VIEW"]
+SECTIONS: tuple[Section, ...] = get_args(Section)
+
+# A repeated block must find the number of its first insert. 12 partitions × 1 block/s × 3,600 s,
+# twice: a writer gives up on a plan after a quarter of an hour, so this outlives it by far.
+DEDUPLICATION_WINDOW_BLOCKS = 86_400
+DEDUPLICATION_WINDOW_S = 86_400
+
+
+class MigrationError(Exception):
+    """A migration file, or what is to be made of it, is wrong; the text says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What the SQL depends on. Raises MigrationError for names that SQL would need quotes for."""
+
+    topology: Topology
+    dialect: Dialect
+    database: str = "otel"
+    cluster: str = "headrace"
+
+    def __post_init__(self) -> None:
+        for what, name in (("database", self.database), ("cluster", self.cluster)):
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+                msg = f"{what} {name!r}: use letters, digits and _ only"
+                raise MigrationError(msg)
+
+    def __str__(self) -> str:
+        return f"{self.topology}/{self.dialect}"
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One migration rendered for one deployment."""
+
+    number: int
+    name: str
+    statements: tuple[tuple[Section, str], ...]
+    """In file order, without comments and without the closing semicolon."""
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 (hex) of the statements; comments and white space do not count."""
+        text = "\n".join(f"{section} {' '.join(sql.split())}" for section, sql in self.statements)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def __str__(self) -> str:
+        return f"{self.number:04d}_{self.name}"
+
+
+def migrations(deployment: Deployment) -> tuple[Migration, ...]:
+    """All migrations of this release, rendered, in order."""
+    folder = resources.files(__package__) / "migrations"
+    files = {
+        entry.name: entry.read_text(encoding="utf-8")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".sql")
+    }
+    return render(files, deployment)
+
+
+def render(files: Mapping[str, str], deployment: Deployment) -> tuple[Migration, ...]:
+    """Render migration files, given by name. Raises MigrationError for a malformed set."""
+    rendered: list[Migration] = []
+    for expected, file in enumerate(sorted(files), start=1):
+        match = re.fullmatch(r"(\d{4})_([a-z0-9]+(?:_[a-z0-9]+)+)\.sql", file)
+        if match is None:
+            msg = f"{file}: a migration is named NNNN_verb_noun.sql"
+            raise MigrationError(msg)
+        number = int(match[1])
+        if number != expected:
+            msg = f"{file}: the next number is {expected:04d}; numbers have no gaps or twins"
+            raise MigrationError(msg)
+        renderer = _Renderer(deployment, number)
+        try:
+            statements = tuple(
+                (section, renderer.fill(sql))
+                for section, sql in _statements(files[file])
+                if section != "DISTRIBUTED" or deployment.topology == "cluster"
+            )
+        except MigrationError as error:
+            msg = f"{file}: {error}"
+            raise MigrationError(msg) from error
+        rendered.append(Migration(number, match[2], statements))
+    return tuple(rendered)
+
+
+def _statements(text: str) -> Iterator[tuple[Section, str]]:
+    """Split a file at its headings and semicolons; comments are dropped."""
+    section: Section | None = None
+    lines: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("--"):
+            heading = line[2:].strip()
+            for known in SECTIONS:
+                if heading == known:
+                    section = _next_section(section, known)
+        elif line.strip() or lines:
+            lines.append(line)
+            if line.rstrip().endswith(";"):
+                if section is None:
+                    msg = f"a statement before any of the headings {', '.join(SECTIONS)}"
+                    raise MigrationError(msg)
+                yield section, "\n".join(lines).rstrip().removesuffix(";")
+                lines = []
+    if lines:
+        msg = f"the statement starting {lines[0]!r} is not ended by ;"
+        raise MigrationError(msg)
+
+
+def _next_section(before: Section | None, heading: Section) -> Section:
+    # The runner finishes a section on all replicas before it starts the next one anywhere.
+    if before is not None and SECTIONS.index(heading) <= SECTIONS.index(before):
+        msg = f"section {heading} after {before}; the order is {', '.join(SECTIONS)}"
+        raise MigrationError(msg)
+    return heading
+
+
+class _Renderer:
+    """Fills the words in braces: `{word}` or `{word:argument}`, one method per word."""
+
+    def __init__(self, deployment: Deployment, number: int) -> None:
+        self._of = deployment
+        self._legacy = deployment.dialect == "legacy"
+        self._cluster = deployment.topology == "cluster"
+        self._number = number
+
+    def fill(self, sql: str) -> str:
+        return re.sub(r"\{(\w+)(?::([^{}]+))?\}", self._word, sql)
+
+    def _word(self, match: re.Match[str]) -> str:
+        word, argument = match.groups()
+        if word in ("database", "cluster") and argument is None:
+            return self._of.database if word == "database" else self._of.cluster
+        if word == "settings" and argument is None:
+            return self._settings()
+        if argument is not None:
+            if word in ("columns", "engine", "day", "order"):
+                table = TABLES.get(argument)
+                if table is None:
+                    msg = f"{match[0]}: no table {argument} in columns.py"
+                    raise MigrationError(msg)
+                return str(getattr(self, f"_{word}")(table))
+            if word in ("local", "table", "seconds", "map", "type"):
+                return str(getattr(self, f"_{word}")(argument))
+        msg = f"{match[0]} means nothing here"
+        raise MigrationError(msg)
+
+    def _table(self, name: str) -> str:
+        """The plain name, with its database."""
+        return f"{self._of.database}.{name}"
+
+    def _local(self, name: str) -> str:
+        """The table that holds the rows: `<name>_local` where a Distributed one spans it."""
+        return f"{self._table(name)}_local" if self._cluster else self._table(name)
+
+    def _columns(self, table: Table) -> str:
+        """The column list with codecs and indexes, as of this migration."""
+        columns = [column for column in table.columns if column.since <= self._number]
+        if self._legacy:
+            lines = [_legacy_line(column) for column in columns if not column.materialized]
+        else:
+            lines = [_modern_line(column) for column in columns]
+            lines += [f"INDEX {name} {declaration}" for name, declaration in table.indexes]
+        return "(\n" + ",\n".join(f"    {line}" for line in lines) + "\n)"
+
+    def _engine(self, table: Table) -> str:
+        if not self._cluster:
+            return "MergeTree"
+        # {cluster}, {shard} and {replica} are macros of the server's configuration.
+        path = f"/clickhouse/tables/{{cluster}}/{{shard}}/{self._of.database}/{table.name}"
+        return f"ReplicatedMergeTree('{path}', '{{replica}}')"
+
+    def _day(self, table: Table) -> str:
+        """The partition: the day of the table's time."""
+        return f"toDate({self._time(_column(table, table.time))})"
+
+    def _order(self, table: Table) -> str:
+        def key(match: re.Match[str]) -> str:
+            column = _column(table, match[1])
+            if column.type == ATTRIBUTES:
+                return ", ".join(name for name, _ in flattened(column, self._of.dialect))
+            return self._time(column)
+
+        keys = ", ".join(table.order_by)
+        return "(" + re.sub(r"\{(\w+)\}", key, keys) + ")"
+
+    def _time(self, column: Column) -> str:
+        """The column as time functions take it."""
+        if self._legacy and legacy_type(column.type) != column.type:
+            return self._seconds(column.name)
+        return column.name
+
+    def _settings(self) -> str:
+        settings = ["index_granularity = 8192"]
+        if not self._legacy:
+            settings.append("ttl_only_drop_parts = 1")
+        if self._cluster:
+            settings.append(f"replicated_deduplication_window = {DEDUPLICATION_WINDOW_BLOCKS}")
+            settings.append(f"replicated_deduplication_window_seconds = {DEDUPLICATION_WINDOW_S}")
+        elif not self._legacy:
+            settings.append(f"non_replicated_deduplication_window = {DEDUPLICATION_WINDOW_BLOCKS}")
+        return ", ".join(settings)
+
+    def _seconds(self, expression: str) -> str:
+        """A nanosecond time as DateTime."""
+        if self._legacy:
+            expression = f"intDiv({expression}, 1000000000)"
+        return f"toDateTime({expression})"
+
+    def _map(self, name: str) -> str:
+        """A map column in a SELECT list: the two arrays of a Nested pair in the legacy dialect."""
+        return ",\n    ".join(n for n, _ in flattened(Column(name, ATTRIBUTES), self._of.dialect))
+
+    def _type(self, modern: str) -> str:
+        return legacy_type(modern) if self._legacy else modern
+
+
+def _column(table: Table, name: str) -> Column:
+    return next(column for column in table.columns if column.name == name)
+
+
+def _nested(parts: Iterable[tuple[str, str]]) -> str:
+    inner = ", ".join(f"{name} {kind}" for name, kind in parts)
+    return f"Nested({inner})"
+
+
+def _modern_line(column: Column) -> str:
+    name = column.name if column.name.isidentifier() else f"`{column.name}`"
+    kind = _nested(column.fields) if column.fields else column.type
+    default = f" MATERIALIZED {column.materialized}" if column.materialized else ""
+    codec = f" CODEC({column.codec})" if column.codec else ""
+    return f"{name} {kind}{default}{codec}"
+
+
+def _legacy_line(column: Column) -> str:
+    if column.type == ATTRIBUTES:
+        return f"{column.name} {_nested([('Key', 'LowCardinality(String)'), ('Value', 'String')])}"
+    if column.fields:
+        return f"{column.name} {_nested(nested_fields(column, 'legacy'))}"
+    return f"{column.name} {legacy_type(column.type)}"
