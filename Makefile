@@ -1,0 +1,86 @@
+# headrace: every command of a day. Each target works from a fresh clone: it installs what it needs
+# first (into .venv and .cache, Debian packages by name) and is quick when nothing has changed.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+
+PYTHON := .venv/bin/python
+NATIVE := PYTHONPATH=deploy/native $(PYTHON) -m headrace_native
+
+# A cluster is described in deploy/native/cluster.toml; these change it for one command:
+#   make cluster-up BROKERS=3 GATEWAYS=3 WRITERS_TRACES=2 OFFSET=1000 NAME=second
+export BROKERS PARTITIONS SHARDS REPLICAS GATEWAYS MIGRATE
+export WRITERS_TRACES WRITERS_METRICS WRITERS_LOGS
+# Only from the command line: some shells carry a NAME of their own in the environment.
+ifeq ($(origin NAME),command line)
+  export HEADRACE_CLUSTER := $(NAME)
+endif
+ifeq ($(origin OFFSET),command line)
+  export HEADRACE_PORT_OFFSET := $(OFFSET)
+endif
+
+# Arguments for pytest and for loadgen: make test ARGS='-k gateway', make bench ARGS='--rate 20000'
+ARGS ?=
+
+.PHONY: help
+help: ## this list
+	@echo "headrace: OTLP in, provably complete telemetry in ClickHouse out"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  variables: NAME= OFFSET= BROKERS= SHARDS= REPLICAS= GATEWAYS= WRITERS_TRACES= … (deploy/native/cluster.toml)"
+
+.PHONY: setup
+setup: ## install everything this machine lacks (root or sudo for Debian packages)
+	@bash deploy/native/setup/setup.sh
+
+.PHONY: cluster-up
+cluster-up: setup ## start the cluster, wait until it is ready, print its endpoints
+	@$(NATIVE) up
+
+.PHONY: cluster-down
+cluster-down: ## stop the cluster; WIPE=1 deletes its data, too
+	@if [ -x $(PYTHON) ]; then $(NATIVE) down $(if $(filter 1,$(WIPE)),--wipe); \
+	else echo "nothing is installed, so nothing runs"; fi
+
+.PHONY: cluster-status
+cluster-status: setup ## health, lag per partition, rows per table, replica queue; JSON=1 for programs
+	@$(NATIVE) status $(if $(filter 1,$(JSON)),--json)
+
+.PHONY: demo
+demo: cluster-up ## the whole pipeline under load, every record checked; leaves the cluster up
+	@$(NATIVE) demo
+
+.PHONY: test
+test: setup ## every test: kernel, unit, property, contract, integration, chaos
+	@if [ -e services/kernel/Cargo.toml ]; then \
+	  cargo test -q --manifest-path services/kernel/Cargo.toml; fi
+	@$(PYTHON) -m pytest $(ARGS)
+
+.PHONY: check
+check: setup ## formatting, linters, types, generated pages, a bounded fuzz run
+	@bash deploy/native/setup/check.sh
+
+.PHONY: fuzz
+fuzz: setup ## hostile bytes against the kernel for DURATION=60 seconds
+	@bash deploy/native/setup/fuzz.sh $(or $(DURATION),60)
+
+.PHONY: bench
+bench: cluster-up ## the load generator at the full rate: 100,000 spans/s + 50,000 points/s for 60 s
+	@.venv/bin/loadgen --rate 100000 --metrics-rate 50000 --logs-rate 10000 --duration 60 \
+	  --cluster .cache/cluster/$(or $(HEADRACE_CLUSTER),default)/cluster.json --json .cache/bench.json $(ARGS)
+
+.PHONY: chaos
+chaos: setup ## tests that kill what they can reach
+	@$(PYTHON) -m pytest -m chaos $(ARGS)
+
+.PHONY: docs
+docs: setup ## write the generated pages (docs/configuration.md, docs/metrics.md, …)
+	@bash deploy/native/setup/docs.sh
+
+.PHONY: clean
+clean: ## stop every cluster of this checkout and delete .venv, .cache and build products
+	@for described in .cache/cluster/*/cluster.json; do \
+	  [ -e "$$described" ] && HEADRACE_CLUSTER=$$(basename $$(dirname $$described)) $(NATIVE) down --wipe; done; true
+	rm -rf .cache .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis services/kernel/target
+	find . -name __pycache__ -prune -exec rm -rf {} +
