@@ -111,6 +111,12 @@ impl Builder {
         work.end(tables)
     }
 
+    /// Looks for scopes behind their records, too, until the next `finish`.
+    #[cfg(any(test, feature = "harness"))]
+    pub fn look_everywhere(&mut self) {
+        self.work.look = Look::Everywhere;
+    }
+
     /// Rows pending over all targets.
     pub fn rows(&self) -> usize {
         self.rows

@@ -40,7 +40,14 @@ pub struct Resource {
 
 impl Resource {
     /// Reads fields 1 (resource) and 3 (schema_url) wherever they stand in the message.
-    pub fn read(&mut self, buf: &[u8], range: Range, repair: &mut Repair) -> Result<()> {
+    /// Without `urls` the schema URL is left empty.
+    pub fn read(
+        &mut self,
+        buf: &[u8],
+        range: Range,
+        urls: bool,
+        repair: &mut Repair,
+    ) -> Result<()> {
         self.generation += 1;
         self.attributes.clear();
         let mut reader = Reader::new(buf, range);
@@ -55,7 +62,9 @@ impl Resource {
                 tag => reader.skip(tag)?,
             }
         }
-        keep(buf, schema_url, &mut self.schema_url, repair);
+        if urls {
+            keep(buf, schema_url, &mut self.schema_url, repair);
+        }
         self.service.clear();
         if let Some(value) = self.attributes.get(b"service.name") {
             self.service
@@ -110,13 +119,14 @@ pub enum Look {
 }
 
 impl Scope {
-    /// Reads fields 1 (scope) and 3 (schema_url). Gives a cursor that stands behind what
+    /// Reads fields 1 (scope) and 3 (schema_url, if `urls` are wanted). Gives a cursor that stands behind what
     /// was read: on the first record when looking ahead only.
     pub fn read<'a>(
         &mut self,
         buf: &'a [u8],
         range: Range,
         look: Look,
+        urls: bool,
         repair: &mut Repair,
     ) -> Result<Reader<'a>> {
         self.generation += 1;
@@ -147,7 +157,9 @@ impl Scope {
         }
         keep(buf, name, &mut self.name, repair);
         keep(buf, version, &mut self.version, repair);
-        keep(buf, schema_url, &mut self.schema_url, repair);
+        if urls {
+            keep(buf, schema_url, &mut self.schema_url, repair);
+        }
         Ok(reader)
     }
 

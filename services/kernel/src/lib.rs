@@ -30,6 +30,9 @@ mod types;
 mod wire;
 mod work;
 
+#[cfg(any(test, feature = "harness"))]
+pub mod harness;
+
 #[cfg(feature = "python")]
 mod python;
 

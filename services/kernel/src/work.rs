@@ -184,14 +184,17 @@ pub fn walk(
         let Some(resource) = next(&mut request, 0x0a)? else {
             continue;
         };
-        work.resource.read(buf, resource, &mut work.repair)?;
+        work.resource
+            .read(buf, resource, work.schema_urls, &mut work.repair)?;
         let mut scopes = Reader::new(buf, resource);
         while !scopes.done() {
             let Some(scope) = next(&mut scopes, 0x12)? else {
                 continue;
             };
             let look = work.look;
-            let ahead = work.scope.read(buf, scope, look, &mut work.repair)?;
+            let ahead = work
+                .scope
+                .read(buf, scope, look, work.schema_urls, &mut work.repair)?;
             let mut records = match look {
                 Look::Ahead => ahead,
                 Look::Everywhere => Reader::new(buf, scope),

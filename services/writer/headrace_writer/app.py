@@ -9,7 +9,13 @@ from importlib.metadata import version
 from typing import TypeVar
 
 import structlog
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 from headrace_schema.columns import TABLES_BY_SIGNAL
 from headrace_writer.config import Settings, parse_endpoint
@@ -27,7 +33,7 @@ from headrace_writer.shell.ledger import TABLE as LEDGER
 from headrace_writer.shell.ledger import Ledger
 from headrace_writer.shell.loop import LoopSettings, SignalLoop
 from headrace_writer.shell.replica import Address, Login
-from headrace_writer.shell.shards import Shard, Shards
+from headrace_writer.shell.shards import Attempt, Shard, Shards
 from headrace_writer.telemetry import SignalMetrics, WriterMetrics
 
 T = TypeVar("T")
@@ -48,6 +54,8 @@ class Writer:
         self._stopping = threading.Event()
         self._failure: HeadraceError | None = None
         self._loops: dict[Signal, SignalLoop] = {}
+        # Creation times would double the number of series and tell nothing that `up` does not.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
@@ -115,8 +123,7 @@ class Writer:
         )
         shards = make_shards(settings, clock)
         for shard in shards.shards:
-            shard.on_failure = metrics.insert_failed
-            shard.stopping = self._stopping.is_set
+            shard.on_failure = failure_reporter(metrics)
         layouts = self._layouts(signal, shards)
         dead_letters = DeadLetterTopic(
             settings.kafka_bootstrap_servers, settings.topic_dlq, group.topic, clock
@@ -144,6 +151,8 @@ class Writer:
         limits = BatchLimits(settings.batch_max_bytes, age, settings.backlog_max_bytes)
         times = LoopSettings(settle_after_s=2 * age, drain_deadline_s=settings.drain_deadline_s)
         loop = SignalLoop(Backlog(limits), store, times, clock, metrics)
+        for shard in shards.shards:
+            shard.stopping = lambda: loop.given_up
         loop.attach(kafka.GroupConsumer(group, loop, clock))
         log.info("signal ready", signal=signal, topic=group.topic, group=group.group)
         return loop
@@ -186,6 +195,22 @@ class Writer:
             if loop.ownership.unrecovered:
                 return f"{name}: recovering partitions {loop.ownership.unrecovered}"
         return ""
+
+
+def failure_reporter(metrics: SignalMetrics) -> Callable[[Attempt], None]:
+    """Count each failed attempt and say why; attempts are backed off, so the log stays short."""
+
+    def report(attempt: Attempt) -> None:
+        metrics.insert_failed(attempt)
+        log.warning(
+            "attempt failed, repeating",
+            signal=metrics.signal,
+            shard=attempt.shard,
+            replica=str(attempt.replica),
+            why=str(attempt.error),
+        )
+
+    return report
 
 
 def group_config(settings: Settings, signal: Signal) -> kafka.GroupConfig:

@@ -3,8 +3,8 @@
 The text is that of pdata's `Value.AsString`, which the Collector's ClickHouse exporter stores:
 strings as they are, numbers as in ECMAScript, bytes in base64 (RFC 4648 section 4), arrays and
 maps as JSON the way Go's encoding/json writes it without HTML escapes: keys sorted by their
-bytes, the last of equal keys wins, no spaces. encoding/json refuses NaN and infinities, and
-pdata ignores its error, so an array or map that holds one has the empty text.
+bytes, the last of equal keys wins, no spaces, null for empty bytes. encoding/json refuses NaN
+and infinities, and pdata ignores its error, so an array or map that holds one has no text.
 
 What is nested deeper than 32 levels is the JSON string "<nested too deep>".
 """
@@ -12,7 +12,7 @@ What is nested deeper than 32 levels is the JSON string "<nested too deep>".
 import base64
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from functools import cached_property
 
@@ -68,7 +68,9 @@ def _json(value: AnyValue, depth: int) -> str:
             items = (_json(item, depth + 1) for item in value.array_value.values)
             return f"[{','.join(items)}]"
         case "kvlist_value":
-            return _json_object(value.kvlist_value.values, depth + 1)
+            return _json_object(
+                value.kvlist_value.values, lambda item: _json_member(item, depth + 1)
+            )
         case kind:
             return _json_scalar(value, kind)
 
@@ -85,21 +87,28 @@ def _json_scalar(value: AnyValue, kind: str | None) -> str:
             return double_text(value.double_value)
         case "double_value":
             raise _NotFiniteError
-        case "bytes_value":
+        case "bytes_value" if value.bytes_value:
             return f'"{base64.b64encode(value.bytes_value).decode()}"'
-    return "null"
+    return "null"  # nothing set; no bytes, too, are nil to Go
 
 
-def _json_object(items: Iterable[KeyValue], depth: int) -> str:
-    """`depth` is that of the values."""
+def _json_object(items: Iterable[KeyValue], member: Callable[[KeyValue], str]) -> str:
     last = {item.key: item for item in items}
     # Sorting by code points is sorting by UTF-8 bytes.
-    members = (f"{json_string(key)}:{_json_member(last[key], depth)}" for key in sorted(last))
+    members = (f"{json_string(key)}:{member(last[key])}" for key in sorted(last))
     return f"{{{','.join(members)}}}"
 
 
 def _json_member(item: KeyValue, depth: int) -> str:
     return _json(item.value, depth) if item.HasField("value") else "null"
+
+
+def _json_attribute(item: KeyValue) -> str:
+    """What JSON cannot hold is told as its text; its neighbours do not suffer."""
+    try:
+        return _json_member(item, 1)
+    except _NotFiniteError:
+        return json_string(text(item.value))
 
 
 def json_string(value: str) -> str:
@@ -121,11 +130,8 @@ class Attributes:
 
     @cached_property
     def json(self) -> bytes:
-        """One JSON object, UTF-8: the text of a map value with these members."""
-        try:
-            return _json_object(self._items, 1).encode()
-        except _NotFiniteError:
-            return b""
+        """One JSON object, UTF-8, like the text of a map value with these members."""
+        return _json_object(self._items, _json_attribute).encode()
 
     def first(self, key: bytes) -> bytes:
         """The text of the first attribute of that key; empty without one."""

@@ -35,7 +35,7 @@ Field = Any  # a FieldDescriptor, of which every implementation of protobuf has 
 
 ANY_VALUE = "opentelemetry.proto.common.v1.AnyValue"
 
-# Nothing of these is stored, so their repairs are nobody's concern.
+# No table has a column for these, so their repairs are nobody's concern.
 _UNSTORED = frozenset(
     {
         "opentelemetry.proto.metrics.v1.Metric.metadata",
@@ -188,6 +188,8 @@ class Filler:
                 continue
             elif field.type == FieldDescriptor.TYPE_MESSAGE:
                 self._fill_message(message, field, piece, depth)
+            elif field.is_repeated:
+                getattr(message, field.name).append(self._bytes(field, piece.raw))
             else:
                 setattr(message, field.name, self._bytes(field, piece.raw))
 

@@ -68,6 +68,8 @@ class SignalLoop:
         self._expected: dict[int, int] = {}
         self.joined = False
         """An assignment, be it an empty one, has come."""
+        self.given_up = False
+        """The drain deadline has passed: inserts that still repeat may end."""
         self._gaps: dict[int, tuple[int, int]] = {}
 
     def attach(self, consumer: GroupConsumer) -> None:
@@ -234,6 +236,7 @@ class SignalLoop:
             self._settle()
             self._finish_delivery(deadline)
         left = self._delivery is not None
+        self.given_up = True
         self._log.info("drained", in_time=not left, backlog=len(self._backlog))
 
     # --- rebalance callbacks, inside poll

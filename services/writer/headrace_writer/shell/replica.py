@@ -68,7 +68,9 @@ class Replica:
     @property
     def version(self) -> tuple[int, int]:
         """Server version (major, minor); connects if needed."""
-        self._client.connection.force_connect()
+        # Not force_connect: that also marks a query as begun.
+        if not self._client.connection.connected:
+            self._client.connection.connect()
         major, minor = self._client.connection.server_info.version_tuple()[:2]
         return major, minor
 

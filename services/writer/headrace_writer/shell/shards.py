@@ -106,7 +106,7 @@ class Shard:
                 if self.stopping():
                     msg = f"shard {self.number}: stopping before the block was acknowledged"
                     raise Stopping(msg)
-            self._clock.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+            self._clock.sleep(backoff_s * random.uniform(0.5, 1.0))
             backoff_s = min(backoff_s * 2, LONGEST_BACKOFF_S)
 
     def _connection(self, address: Address, *, counting: bool = False) -> Replica:

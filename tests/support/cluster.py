@@ -1,0 +1,102 @@
+"""The session's cluster: instance `test`, all ports moved by 20,000, beside any other."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from clickhouse_driver import Client
+
+from headrace_native.control import Control
+from headrace_native.down import down
+from headrace_native.layout import CACHE, Layout
+from headrace_native.spec import load
+from headrace_native.up import up
+
+NAME, OFFSET = "test", 20_000
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running native cluster.
+
+    `json` is its cluster.json; `control` kills, stops and waits for components by name.
+    """
+
+    layout: Layout
+    json: dict[str, Any]
+    control: Control
+
+    @property
+    def bootstrap(self) -> str:
+        return str(self.json["kafka"]["bootstrap"])
+
+    @property
+    def otlp_grpc(self) -> str:
+        """host:port of the load balancer."""
+        return str(self.json["otlp"]["grpc"])
+
+    @property
+    def otlp_http(self) -> str:
+        return f"http://{self.json['otlp']['http']}"
+
+    @property
+    def log_dir(self) -> Path:
+        return self.layout.logs
+
+    def clickhouse(self, shard: int = 1, replica: int = 1) -> Client:
+        """A connection to one server; both numbers count from 1. The caller disconnects."""
+        host, _, port = self.json["clickhouse"]["shards"][shard - 1][replica - 1].partition(":")
+        return Client(host, port=int(port), database=self.json["clickhouse"]["database"])
+
+    def pids(self) -> dict[str, int]:
+        return {name: self.control.pid(name) for name in self.layout.components}
+
+    def memory_mib(self) -> dict[str, int]:
+        """Resident memory by component."""
+        return {
+            name: psutil.Process(pid).memory_info().rss >> 20 for name, pid in self.pids().items()
+        }
+
+
+@contextmanager
+def running(name: str = NAME, offset: int = OFFSET, **changes: int) -> Iterator[Cluster]:
+    """A cluster that is up; taken down and deleted at the end, unless HEADRACE_KEEP_CLUSTER=1.
+
+    `changes` are overrides as on make's command line (BROKERS=3). Two test sessions on one machine
+    share the instance: the last one to leave takes it down.
+    """
+    overrides = {key: str(value) for key, value in changes.items()}
+    layout = Layout(
+        load(
+            {
+                **os.environ,
+                "HEADRACE_CLUSTER": name,
+                "HEADRACE_PORT_OFFSET": str(offset),
+                **overrides,
+            }
+        )
+    )
+    users = CACHE / "cluster" / f"{name}.users"
+    users.parent.mkdir(parents=True, exist_ok=True)
+    with users.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        try:
+            up(layout, print)
+            yield Cluster(layout, layout.as_json(), Control(layout))
+        finally:
+            if os.environ.get("HEADRACE_KEEP_CLUSTER") != "1" and _last(lock.fileno()):
+                down(layout, print, wipe=True)
+
+
+def _last(lock: int) -> bool:
+    """Whether no other session holds the shared lock."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
