@@ -98,9 +98,9 @@ mod tests {
         for _ in 0..200 {
             let mut outer = vec![0x2a];
             let mut array = vec![0x0a];
-            crate::column::push_len(&mut array, deep.len());
+            crate::buffer::push_len(&mut array, deep.len());
             array.extend(&deep);
-            crate::column::push_len(&mut outer, array.len());
+            crate::buffer::push_len(&mut outer, array.len());
             outer.extend(array);
             deep = outer;
         }

@@ -149,7 +149,7 @@ impl Dict {
 
     #[inline(never)]
     fn add(&mut self, slot: usize, h: u64, s: &[u8]) -> u32 {
-        crate::column::push_len(&mut self.arena, s.len());
+        crate::buffer::push_len(&mut self.arena, s.len());
         let start = self.arena.len();
         self.arena.extend_from_slice(s);
         self.keys.push(Key {
@@ -207,8 +207,8 @@ impl Dict {
         self.slots.truncate(wanted);
         self.slots.shrink_to_fit();
         self.slots.fill(0);
-        crate::column::clear_vec(&mut self.keys);
-        crate::column::clear_vec(&mut self.arena);
+        crate::buffer::clear_vec(&mut self.keys);
+        crate::buffer::clear_vec(&mut self.arena);
         self.mark = (0, 0);
     }
 

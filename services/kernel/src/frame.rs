@@ -69,7 +69,7 @@ impl<'a> Body<'a> {
     /// Appends an unsigned varint.
     pub fn put_varint(&mut self, value: usize) {
         let mut bytes = Vec::new();
-        crate::column::push_len(&mut bytes, value);
+        crate::buffer::push_len(&mut bytes, value);
         self.put(&bytes);
     }
 

@@ -1,6 +1,7 @@
 //! Columns of trace and span ids.
 
-use crate::column::{Bytes, Text};
+use crate::buffer::Bytes;
+use crate::column::Text;
 use crate::frame::Body;
 use crate::text::{hex16, hex8, push_hex};
 

@@ -6,7 +6,8 @@
 //! infinity inside an array or map makes encoding/json fail, and the whole text is empty.
 
 use crate::any::{Any, Kind, MAX_DEPTH};
-use crate::text::{is_utf8, push_base64, push_double, push_finite, push_int, Repair};
+use crate::float::{push_double, push_finite};
+use crate::text::{is_utf8, push_base64, push_int, Repair};
 use crate::wire::{Range, Reader, Reject, Result};
 
 const TOO_DEEP: &[u8] = b"\"<nested too deep>\"";
@@ -74,6 +75,8 @@ impl Json<'_> {
         }
         match value.kind {
             Kind::Empty => out.extend_from_slice(b"null"),
+            // No bytes are a nil slice to Go.
+            Kind::Bytes if value.range.is_empty() => out.extend_from_slice(b"null"),
             Kind::Str => self.string(value.range, out),
             Kind::Bool | Kind::Int => {
                 push_text(self.buf, value, out, self.repair)?;

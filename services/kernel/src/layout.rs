@@ -1,6 +1,7 @@
 //! From the server's INSERT header to a static plan: which column shows which field, encoded how.
 
-use crate::column::{Bytes, Store, Text};
+use crate::buffer::Bytes;
+use crate::column::{Store, Text};
 use crate::ids::{Form, Ids};
 use crate::map::{Attributes, Part};
 use crate::number::{Arrays, Numbers, Width};

@@ -6,22 +6,26 @@
 //! Nothing is allocated per record once the buffers have grown.
 
 mod any;
+mod buffer;
 mod builder;
 mod check;
 mod city;
 mod column;
 mod context;
 mod dict;
+mod float;
 mod frame;
 mod ids;
 mod json;
 mod layout;
 mod logs;
+mod low;
 mod map;
 mod metric;
 mod metrics;
 mod number;
 mod points;
+mod runs;
 mod spec;
 mod table;
 mod text;

@@ -2,8 +2,9 @@
 
 use crate::any::{Any, Kind};
 use crate::json::push_text;
+use crate::runs::Level;
 use crate::spec::logs::*;
-use crate::table::{Level, Table};
+use crate::table::Table;
 use crate::wire::{Range, Reader, Result};
 use crate::work::{push_attributes, walk, Scratch, Work};
 

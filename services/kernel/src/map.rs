@@ -1,10 +1,12 @@
 //! Columns of attributes: a Map, or a pair of key and value arrays, or JSON text.
 
 use crate::any::{scan_pair, simple_pair, Kind};
-use crate::column::{push_short, Offsets, Store, Text};
+use crate::buffer::{push_short, Offsets};
+use crate::column::{Store, Text};
+use crate::float::push_double;
 use crate::frame::Body;
 use crate::json::push_text;
-use crate::text::{decimal, push_double, Repair};
+use crate::text::{decimal, Repair};
 use crate::wire::{Range, Result};
 
 /// Pairs of valid strings in one arena: attributes that several rows share, or that were

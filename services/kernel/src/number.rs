@@ -1,6 +1,6 @@
 //! Column buffers of fixed width: numbers, booleans, times, and arrays of numbers.
 
-use crate::column::{Bytes, Offsets};
+use crate::buffer::{Bytes, Offsets};
 use crate::frame::Body;
 use crate::wire::{Range, Reader, Result};
 

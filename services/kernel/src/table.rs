@@ -1,61 +1,14 @@
 //! The pending rows of one table on one shard.
 
-use crate::column::{Offsets, Run, Text};
+use crate::buffer::{Offsets, Run};
+use crate::column::Text;
 use crate::frame::{Body, Buffers};
 use crate::ids::Ids;
 use crate::layout::{plan, Column, LayoutError, Shown, Source};
-use crate::map::{Attributes, Pairs, Part};
+use crate::map::{Attributes, Part};
 use crate::number::{Arrays, Numbers, MAX_TIME};
+use crate::runs::{Level, Runs, Shared, SharedMap, SharedText};
 use crate::spec::{Spec, MAX_FIELDS, MAX_GROUPS};
-
-/// Generations of what several rows share. Zero: nothing encoded here yet.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Shared {
-    pub resource: u64,
-    pub scope: u64,
-    pub metric: u64,
-}
-
-/// What decides whether a shared value is still the same.
-#[derive(Clone, Copy)]
-pub enum Level {
-    Resource,
-    Scope,
-    Metric,
-}
-
-/// A shared field's number and value.
-pub type SharedText<'a> = (usize, Level, &'a [u8]);
-pub type SharedMap<'a> = (usize, Level, &'a Pairs);
-
-/// Rows in a row with the same resource, scope and metric: their shared columns hold one value,
-/// and are written out only when the block is.
-#[derive(Default)]
-struct Runs {
-    rows: Vec<u32>,
-    /// Bytes that one row of the last run takes in the shared columns.
-    width: usize,
-    /// Bytes that all rows take there.
-    bytes: usize,
-    mark: (usize, usize),
-    mark_last: u32,
-}
-
-impl Runs {
-    fn rollback(&mut self) {
-        self.rows.truncate(self.mark.0);
-        if let Some(last) = self.rows.last_mut() {
-            *last = self.mark_last;
-        }
-        self.bytes = self.mark.1;
-    }
-
-    fn clear(&mut self) {
-        crate::column::clear_vec(&mut self.rows);
-        self.bytes = 0;
-        self.mark = (0, 0);
-    }
-}
 
 /// Rows, and the times between which they lie.
 #[derive(Clone, Copy)]
@@ -199,10 +152,7 @@ impl Table {
         if self.shared != now {
             return false;
         }
-        if let Some(rows) = self.runs.rows.last_mut() {
-            *rows += 1;
-        }
-        self.runs.bytes += self.runs.width;
+        self.runs.extend();
         true
     }
 
@@ -241,9 +191,7 @@ impl Table {
                 width += map.template_width();
             }
         }
-        self.runs.rows.push(1);
-        self.runs.width = width;
-        self.runs.bytes += width;
+        self.runs.start(width);
     }
 
     /// Ends a row whose columns are all appended.
@@ -267,8 +215,7 @@ impl Table {
     #[inline(never)]
     fn set_mark(&mut self) {
         self.mark = self.extent;
-        self.runs.mark = (self.runs.rows.len(), self.runs.bytes);
-        self.runs.mark_last = self.runs.rows.last().copied().unwrap_or(0);
+        self.runs.mark();
         self.groups.iter_mut().for_each(Offsets::mark);
         for column in self.columns.iter_mut() {
             match column {
@@ -335,7 +282,7 @@ impl Table {
         let groups = self.groups.iter().map(Offsets::nbytes);
         let (all, new) = columns
             .chain(groups)
-            .chain([(self.runs.bytes, self.runs.bytes - self.runs.mark.1)])
+            .chain([self.runs.nbytes()])
             .fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
         (all, if self.touched == payload { new } else { 0 })
     }

@@ -1,7 +1,8 @@
 //! Spans into `otel_traces` (opentelemetry-proto trace/v1).
 
+use crate::runs::Level;
 use crate::spec::traces::*;
-use crate::table::{Level, Table};
+use crate::table::Table;
 use crate::text::Repair;
 use crate::wire::{Range, Reader, Result};
 use crate::work::{push_attributes, walk, Scratch, Work};

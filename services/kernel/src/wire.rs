@@ -66,6 +66,10 @@ impl Range {
         (self.end - self.start) as usize
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
     #[inline(always)]
     pub fn of<'a>(&self, buf: &'a [u8]) -> &'a [u8] {
         &buf[self.start as usize..self.end as usize]

@@ -7,7 +7,8 @@ use crate::ids::is_empty;
 use crate::json::{push_object, push_text};
 use crate::map::{Attributes, Pairs};
 use crate::metric::Metric;
-use crate::table::{Shared, Table};
+use crate::runs::Shared;
+use crate::table::Table;
 use crate::text::{hex16, push_hex, Repair};
 use crate::wire::{Range, Reader, Reject, Result};
 

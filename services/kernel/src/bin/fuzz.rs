@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     let (mut tried, mut accepted) = (0u64, 0u64);
     while Instant::now() < end {
         let signal = SIGNALS[rng.below(SIGNALS.len())];
-        let records = 1 + rng.below(3);
+        let records = 1 + rng.below(2);
         let payload = mutate(&mut rng, &sample::request(signal, records));
         let old = rng.below(2) == 0;
         match catch_unwind(AssertUnwindSafe(|| check(signal, old, &payload))) {

@@ -5,7 +5,7 @@
 pub struct Rng(pub u64);
 
 impl Rng {
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -15,7 +15,7 @@ impl Rng {
 
     /// A number below `n`, which is not 0.
     pub fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
+        (self.draw() % n as u64) as usize
     }
 }
 
@@ -58,7 +58,7 @@ fn blind(rng: &mut Rng, mut bytes: Vec<u8>) -> Vec<u8> {
         3 => drop(bytes.splice(at..end, HOSTILE[rng.below(HOSTILE.len())].iter().copied())),
         4 if at < bytes.len() => bytes[at] ^= 1 << rng.below(8),
         _ => {
-            let noise: Vec<u8> = (0..rng.below(8)).map(|_| rng.next() as u8).collect();
+            let noise: Vec<u8> = (0..rng.below(8)).map(|_| rng.draw() as u8).collect();
             bytes.splice(at..at, noise);
         }
     }
@@ -136,7 +136,7 @@ fn reshape(rng: &mut Rng, bytes: &[u8], depth: usize) -> Vec<u8> {
                 2 => Vec::new(),
                 _ => reshape(rng, &bytes[from..to], depth + 1),
             };
-            crate::column::push_len(&mut changed, inner.len());
+            crate::buffer::push_len(&mut changed, inner.len());
             changed.extend(inner);
         }
         (_, 6) => {} // the field is gone
