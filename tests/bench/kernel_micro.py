@@ -14,22 +14,26 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import headrace_kernel
+from headrace_schema.columns import TABLES_BY_SIGNAL, Dialect, insert_layout
+from headrace_writer.core.block import Signal
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import headrace_kernel
-from support.kernel_layouts import Dialect, layouts
 from support.kernel_payloads import agent_logs, agent_metrics, genai_traces
 
 Measure = dict[str, float]
+DIALECTS: tuple[Dialect, ...] = ("modern", "legacy")
 # Rows of one round: about what a writer closes a block with at 50,000 spans/s and 1 s.
 ROUND = 50_000
 
 
 def measure(
-    signal: str, dialect: Dialect, payloads: list[bytes], records: int, seconds: float
+    signal: Signal, dialect: Dialect, payloads: list[bytes], records: int, seconds: float
 ) -> Measure:
     """Time rounds of `payloads` (together `records` records) for about `seconds`."""
-    builder = headrace_kernel.builder(signal, layouts(signal, dialect), 2, "lz4")  # type: ignore[arg-type]
+    layouts = {table: insert_layout(table, dialect) for table in TABLES_BY_SIGNAL[signal]}
+    builder = headrace_kernel.builder(signal, layouts, 2, "lz4")
     appends: list[float] = []
     totals: list[float] = []
     raw = packed = 0
@@ -63,7 +67,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="measure only names that begin so")
     parser.add_argument("--json", type=Path, help="also write the result here")
     options = parser.parse_args()
-    samples: dict[str, tuple[str, Callable[[int, int], bytes]]] = {
+    samples: dict[str, tuple[Signal, Callable[[int, int], bytes]]] = {
         "spans": ("traces", genai_traces),
         "gauge_points": ("metrics", lambda n, seed: agent_metrics(n, seed, "gauge")),
         "sum_points": ("metrics", lambda n, seed: agent_metrics(n, seed, "sum")),
@@ -78,7 +82,7 @@ def main() -> None:
         payloads = [make(options.records, seed) for seed in range(count)]
         result[name] = {
             dialect: measure(signal, dialect, payloads, count * options.records, options.seconds)
-            for dialect in ("modern", "legacy")
+            for dialect in DIALECTS
         }
     text = json.dumps({"kernel": headrace_kernel.__version__, "records": result}, indent=2)
     if options.json:

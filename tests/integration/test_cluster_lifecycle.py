@@ -1,5 +1,6 @@
 """make cluster-up, cluster-status and cluster-down as a person meets them, on a small cluster."""
 
+import fcntl
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import psutil
 import pytest
 
 from headrace_native.control import Control
-from headrace_native.layout import Layout
+from headrace_native.layout import CACHE, Layout
 from headrace_native.spec import ROOT, load
 from headrace_native.supervise import Supervisor, leftovers
 
@@ -42,6 +43,7 @@ class Cli:
 
     def __call__(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, **SMALL, **changes, "PYTHONPATH": str(ROOT / "deploy" / "native")}
+        env["PYTHONFAULTHANDLER"] = "1"
         return subprocess.run(
             [sys.executable, "-m", "headrace_native", *arguments],
             env=env,
@@ -58,11 +60,13 @@ class Cli:
 @pytest.fixture(scope="module")
 def module_cli() -> Iterator[Cli]:
     cli = Cli()
-    cli("down", "--wipe")
-    try:
-        yield cli
-    finally:
+    with (CACHE / "cluster" / "lifecycle.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another test session on this machine takes its turn
         cli("down", "--wipe")
+        try:
+            yield cli
+        finally:
+            cli("down", "--wipe")
 
 
 @pytest.fixture

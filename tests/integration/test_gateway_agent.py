@@ -42,10 +42,10 @@ def test_batches_stay_below_the_gateways_limit(cluster: Cluster, tmp_path: Path)
     marker = uuid.uuid4().hex
     gateway_port = int(cluster.otlp_grpc.rpartition(":")[2])
     with agent(tmp_path, free_ports(4), gateway_port) as node:
-        for _ in range(4):
-            otlp.export(node.grpc, otlp.traces(marker, spans=10, padding=1 << 20))
-        stored = wait_for_spans(cluster, before, {marker}, count=40)
-    assert stored.count(marker) == 40
+        for _ in range(3):  # 24 MiB within the second in which a batch fills
+            otlp.export(node.grpc, otlp.traces(marker, spans=8, padding=1 << 20))
+        stored = wait_for_spans(cluster, before, {marker}, count=24)
+    assert stored.count(marker) == 24
 
 
 def wait_for_spans(

@@ -18,7 +18,8 @@ from support.decoders import (
 from support.native_frames import decompress
 from support.native_read import read_block
 
-from .strategies import layouts, payloads
+from .headers import layouts
+from .strategies import payloads
 
 SLOW = settings(
     deadline=None,

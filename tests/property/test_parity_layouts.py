@@ -9,7 +9,7 @@ from headrace_writer.core.block import DecoderBackend, Layout, Signal
 from headrace_writer.errors import LayoutError
 from support.decoders import KERNEL, REFERENCE, SIGNALS, layouts_of
 
-from .strategies import alternatives
+from .headers import alternatives
 
 BACKENDS = (KERNEL, REFERENCE)
 

@@ -6,8 +6,9 @@ from headrace_native.layout import CACHE, VENV_BIN, Layout
 from headrace_native.spec import ROOT
 from headrace_native.up import Say
 
-# What a two-core machine carries beside the whole cluster; DESIGN's full rate is twice this.
-RATES = ("--rate", "50000", "--metrics-rate", "25000", "--logs-rate", "5000", "--duration", "30")
+# What a two-core machine carries beside the whole cluster. A little more is asked than the 50,000
+# and 25,000 that must be reached: a rate is counted until the last answer.
+RATES = ("--rate", "52000", "--metrics-rate", "26000", "--logs-rate", "5000", "--duration", "30")
 
 
 def main(layout: Layout, say: Say) -> int:
@@ -17,7 +18,7 @@ def main(layout: Layout, say: Say) -> int:
     result.parent.mkdir(parents=True, exist_ok=True)
     endpoint = f"127.0.0.1:{layout.spec.port('otlp_grpc')}"
 
-    say("\nload: 50,000 spans/s, 25,000 metric points/s, 5,000 logs/s for 30 s")
+    say("\nload: 52,000 spans/s, 26,000 metric points/s, 5,000 logs/s for 30 s")
     load = subprocess.run(
         [str(VENV_BIN / "loadgen"), *RATES, "--cluster", str(described), "--json", str(result)],
         check=False,

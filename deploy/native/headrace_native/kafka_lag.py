@@ -6,7 +6,7 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from headrace_native import probe
@@ -42,24 +42,27 @@ def read(bootstrap: str) -> tuple[list[Lag], int]:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            return _read(client)
+            return _read(client, bootstrap)
         except KafkaException:
             if time.monotonic() > deadline:
                 raise
             time.sleep(POLL_SECONDS)
 
 
-def _read(client: AdminClient) -> tuple[list[Lag], int]:
+def _read(client: AdminClient, bootstrap: str) -> tuple[list[Lag], int]:
     found = client.list_topics(timeout=PATIENCE_SECONDS).topics
     topics = [each for each in (*TOPICS.values(), DEAD_LETTERS) if each in found]
     places = [(each, number) for each in topics for number in found[each].partitions]
     first = _offsets(client, places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
     last = _offsets(client, places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
-    committed = _committed(client)
+    committed: dict[Place, int] = {}
+    for signal, topic in TOPICS.items():
+        if own := [each for each in places if each[0] == topic]:
+            committed |= _committed(bootstrap, GROUPS[signal], own)
     lags = []
     for place in sorted(places):
         if place[0] != DEAD_LETTERS:
-            done = committed.get(place, -1)
+            done = max(-1, committed[place])
             behind = last[place] - (done if done >= 0 else first[place])
             lags.append(Lag(*place, last[place], done, behind))
     return lags, sum(last[each] - first[each] for each in places if each[0] == DEAD_LETTERS)
@@ -74,15 +77,28 @@ def _offsets(client: AdminClient, places: list[Place], spec: OffsetSpec) -> dict
     return {(each.topic, each.partition): answer.offset for each, answer in answers.items()}
 
 
-def _committed(client: AdminClient) -> dict[Place, int]:
-    """Committed offset of each partition, over the three groups; none for a group unheard of."""
-    committed: dict[Place, int] = {}
-    for group in GROUPS.values():
-        request = [ConsumerGroupTopicPartitions(group)]
-        asked = client.list_consumer_group_offsets(request, request_timeout=PATIENCE_SECONDS)
-        for place in _all(asked)[group].topic_partitions:
-            committed[place.topic, place.partition] = place.offset
-    return committed
+def _committed(bootstrap: str, group: str, places: list[Place]) -> dict[Place, int]:
+    """Committed offset of each partition; negative where the group has committed nothing.
+
+    Asked as a consumer that never joins. The admin client's list_consumer_group_offsets of
+    librdkafka 2.16 crashes the process when the coordinator is still loading: it handles the error
+    as if there were a group member to tell.
+    """
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "log_level": 0,
+        }
+    )
+    try:
+        found = consumer.committed(
+            [TopicPartition(*place) for place in places], timeout=PATIENCE_SECONDS
+        )
+    finally:
+        consumer.close()
+    return {(each.topic, each.partition): each.offset for each in found}
 
 
 def _all(asked: Mapping[Key, Future[Answer]]) -> dict[Key, Answer]:

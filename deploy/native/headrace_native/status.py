@@ -185,7 +185,8 @@ def _lag_table(status: Status) -> Table:
 
 def _row_table(layout: Layout, status: Status) -> Table:
     """Rows per server; the replicas of a shard side by side, so that a difference shows."""
-    table = Table("table", *(each.name for each in layout.replicas), title="rows on disk")
+    servers = [f"{each.shard}-{each.replica}" for each in layout.replicas]
+    table = Table("table", *servers, title="rows on disk, by shard-replica")
     for name in sorted(status.rows):
         counts = status.rows[name]
         table.add_row(name, *(str(counts.get(each.name, 0)) for each in layout.replicas))

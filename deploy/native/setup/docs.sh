@@ -1,15 +1,22 @@
 #!/usr/bin/env bash
-# Write the generated pages, or with --check say which differ from what the code says.
+# Pages that are generated from code: write them, or with --check tell whether one differs.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
 status=0
-for page in configuration metrics; do
-  if [ "${1:-}" = --check ]; then
-    diff -u "docs/$page.md" <(.venv/bin/headrace docs "$page") || status=1
+page() { # page FILE COMMAND…: the page is what the command prints
+  local file=$1 text
+  shift
+  text=$("$@"; echo .) # the dot keeps the closing newline, which $() would cut
+  if [ "${check:-}" = yes ]; then
+    diff -u --label "$file" --label "$file, generated" "$file" <(printf %s "${text%.}") || status=1
   else
-    .venv/bin/headrace docs "$page" >"docs/$page.md"
+    printf %s "${text%.}" >"$file"
   fi
-done
-[ $status -eq 0 ] || echo "generated pages differ: run make docs"
+}
+
+if [ "${1:-}" = --check ]; then check=yes; fi
+page docs/configuration.md .venv/bin/headrace docs configuration
+page docs/metrics.md .venv/bin/headrace docs metrics
+if [ $status -ne 0 ]; then echo "run: make docs"; fi
 exit $status

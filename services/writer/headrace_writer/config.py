@@ -104,7 +104,7 @@ class Settings(BaseSettings):
         32 << 20, ge=1 << 16, description="Payload bytes at which a batch closes."
     )
     batch_max_age_s: float | None = Field(
-        None, gt=0, description="Age at which a batch closes; default 1 for metrics, 2 otherwise."
+        None, gt=0, description="Age at which a batch closes; default 2 for metrics, 3 otherwise."
     )
     backlog_max_bytes: int = Field(
         64 << 20, ge=1 << 16, description="Payload bytes waiting for a batch; then fetching pauses."
@@ -173,7 +173,7 @@ class Settings(BaseSettings):
     def max_age_s(self, signal: Signal) -> float:
         if self.batch_max_age_s is not None:
             return self.batch_max_age_s
-        return 1.0 if signal == "metrics" else 2.0
+        return 2.0 if signal == "metrics" else 3.0
 
     @property
     def password(self) -> str:

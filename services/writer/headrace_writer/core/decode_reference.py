@@ -11,6 +11,7 @@ A payload passes these steps, one module each:
 It is correct before it is fast. It also serves where no compiler is.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -119,9 +120,7 @@ class ReferenceBuilder:
 
     def _measured(self, message: Message) -> Iterator[tuple[Target, int, list[Any], int]]:
         """Target, time, column values and size of each row. Raises Poison at a limit."""
-        for columns in self._columns.values():
-            for column in columns:
-                column.seen.clear()
+        keys: defaultdict[tuple[str, str], set[bytes]] = defaultdict(set)
         left = self._limits.bytes
         for number, row in enumerate(self._rows(message, self._shards)):
             if number == self._limits.rows:
@@ -129,7 +128,7 @@ class ReferenceBuilder:
             columns = self._columns[row.table]
             values = [_show(column, row) for column in columns]
             size = sum(
-                column.codec.size(value, column.seen)
+                column.codec.size(value, keys[row.table, column.name])
                 for column, value in zip(columns, values, strict=True)
             )
             left -= size

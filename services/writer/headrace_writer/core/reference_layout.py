@@ -5,7 +5,6 @@ The server decides the types; a field knows several. So one writer serves tables
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from dataclasses import field as dataclass_field
 from functools import partial
 from typing import Any
 
@@ -55,8 +54,6 @@ class Column:
     source: str
     """The key of the row's field; IngestId for the constant column."""
     convert: Convert
-    seen: set[bytes] = dataclass_field(default_factory=set)
-    """LowCardinality keys that the payload at hand has brought."""
 
 
 def plan(table: str, layout: Layout) -> list[Column]:
