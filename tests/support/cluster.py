@@ -17,7 +17,9 @@ from headrace_native.layout import CACHE, Layout
 from headrace_native.spec import load
 from headrace_native.up import up
 
-NAME, OFFSET = "test", 20_000
+NAME = "test"
+# Where these ports are taken, the whole instance moves.
+OFFSET = int(os.environ.get("HEADRACE_TEST_PORT_OFFSET", "20000"))
 
 
 @dataclass(frozen=True)

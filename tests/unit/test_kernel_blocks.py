@@ -95,7 +95,7 @@ def test_spans(dialect: Dialect) -> None:
         attributes=ATTRIBUTES,
         parent_span_id=bytes(range(8)),
         trace_state="b=2",
-        events=[event, make.event("second")],
+        events=[event, make.event("second", time_unix_nano=make.T0)],
         links=[link],
         status={"code": 2, "message": "broken"},
     )

@@ -5,6 +5,7 @@ import signal as signals_of_the_os
 import threading
 import types
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import TypeVar
 
@@ -150,7 +151,8 @@ class Writer:
         age = settings.max_age_s(signal)
         limits = BatchLimits(settings.batch_max_bytes, age, settings.backlog_max_bytes)
         times = LoopSettings(settle_after_s=2 * age, drain_deadline_s=settings.drain_deadline_s)
-        loop = SignalLoop(Backlog(limits), store, times, clock, metrics)
+        worker = ThreadPoolExecutor(1, thread_name_prefix=f"store-{signal}")
+        loop = SignalLoop(Backlog(limits), store, times, clock, metrics, worker)
         for shard in shards.shards:
             shard.stopping = lambda: loop.given_up
         loop.attach(kafka.GroupConsumer(group, loop, clock))

@@ -5,10 +5,10 @@ delivery is on its way at a time, so one range per partition is; while it is, fe
 the backlog until that is full.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -19,8 +19,7 @@ from headrace_writer.core.delivery_plan import Plan
 from headrace_writer.core.ownership import Ownership
 from headrace_writer.shell.batch_store import BatchStore
 from headrace_writer.shell.clock import Clock, Deadline
-from headrace_writer.shell.delivery_runner import Delivery
-from headrace_writer.shell.kafka import GroupConsumer
+from headrace_writer.shell.delivery_runner import Delivery, Offsets
 from headrace_writer.telemetry import SignalMetrics
 
 # While a delivery is on its way the loop looks after it this often; otherwise it may wait longer.
@@ -28,6 +27,28 @@ BUSY_POLL_S = 0.02
 IDLE_POLL_S = 0.1
 # One call fetches at most this many; messages hold up to thousands of records each.
 POLL_MESSAGES = 500
+
+
+class GroupMember(Offsets, Protocol):
+    """What the loop needs of Kafka; `tests/contract` holds the fake to the real one."""
+
+    def poll(self, max_messages: int, timeout_s: float) -> list[Message]:
+        """Fetched messages; rebalance callbacks run in here."""
+
+    def low_watermark(self, partition: int) -> int:
+        """The oldest offset that the broker still has."""
+
+    def start(self, partition: int, offset: int) -> None:
+        """Fetch a held partition from `offset` on."""
+
+    def pause(self, partitions: Sequence[int]) -> None:
+        """Fetch nothing of these partitions."""
+
+    def resume(self, partitions: Sequence[int]) -> None:
+        """Fetch them again, from where it stopped."""
+
+    def close(self) -> None:
+        """Leave the group; what is still held is revoked first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +71,17 @@ class SignalLoop:
         settings: LoopSettings,
         clock: Clock,
         metrics: SignalMetrics,
+        worker: Executor,
     ) -> None:
         self.ownership = Ownership()
-        self._consumer: GroupConsumer
+        self._consumer: GroupMember
         self._backlog = backlog
         self._store = store
         self._settings = settings
         self._clock = clock
         self._metrics = metrics
         self._log = structlog.get_logger().bind(signal=metrics.signal)
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"store-{metrics.signal}")
+        self._worker = worker
         self._delivery: Delivery[Any] | None = None
         self._finish: Callable[[Any], None] = lambda _result: None
         self._in_flight: tuple[Plan, list[Message]] | None = None
@@ -72,7 +94,7 @@ class SignalLoop:
         """The drain deadline has passed: inserts that still repeat may end."""
         self._gaps: dict[int, tuple[int, int]] = {}
 
-    def attach(self, consumer: GroupConsumer) -> None:
+    def attach(self, consumer: GroupMember) -> None:
         """The consumer needs its listener first; so it arrives after."""
         self._consumer = consumer
 
@@ -193,6 +215,9 @@ class SignalLoop:
                 self._stop([partition], why)
                 continue
             self.ownership.position[partition] = self._expected[partition] = offset
+            if place is not None:
+                # A plan that was finished here leaves the commit at its start.
+                self.ownership.completed[partition] = offset
             self._consumer.start(partition, offset)
             if self._paused:
                 self._consumer.pause([partition])

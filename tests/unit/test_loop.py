@@ -1,0 +1,352 @@
+"""The consume loop against Kafka and ClickHouse in memory: order of effects, rebalances, faults."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from headrace_writer.core.backlog import Backlog, BatchLimits
+from headrace_writer.core.batch import BadMessage, Origin
+from headrace_writer.core.decode_reference import ReferenceBackend
+from headrace_writer.core.delivery_effects import CommitResult
+from headrace_writer.core.delivery_plan import decode_plan
+from headrace_writer.shell.batch_store import BatchStore, InsertEvents, Tables
+from headrace_writer.shell.loop import LoopSettings, SignalLoop
+from headrace_writer.telemetry import SignalMetrics, WriterMetrics
+from support import builders
+from support.decoders import layouts_of
+from support.local_broker import LocalBroker, LocalMember
+from support.memory_shards import MemoryLedger, MemoryShards
+from support.timing import ManualClock, ManualExecutor
+
+TABLE = "otel_traces_local"
+LAYOUTS = layouts_of("traces", "modern")
+AGE_S = 2.0
+
+
+@dataclass
+class DeadLetters:
+    sent: list[BadMessage] = field(default_factory=list)
+
+    def send(self, bad: "list[BadMessage]") -> None:
+        self.sent += bad
+
+
+@dataclass
+class World:
+    """What outlives a writer: Kafka, ClickHouse, the ledger, the dead letters."""
+
+    broker: LocalBroker = field(default_factory=lambda: LocalBroker(3))
+    shards: MemoryShards = field(default_factory=lambda: MemoryShards(2))
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    dead_letters: DeadLetters = field(default_factory=DeadLetters)
+    clock: ManualClock = field(default_factory=ManualClock)
+
+    def produce(self, partition: int, spans: int = 4) -> None:
+        offset = len(self.broker.logs[partition])
+        made = [
+            builders.span(trace_id=bytes([partition + 1, offset + 1, i + 1] * 5 + [1]))
+            for i in range(spans)
+        ]
+        now_ms = int(self.clock.now() * 1000)
+        self.broker.produce(partition, builders.traces(*made).SerializeToString(), now_ms)
+
+    def writer(self, *partitions: int, max_bytes: int = 1 << 20) -> "Writer":
+        return Writer(self, partitions, max_bytes)
+
+
+class Writer:
+    """One loop with its group member and a worker that can be held."""
+
+    def __init__(self, world: World, partitions: tuple[int, ...], max_bytes: int) -> None:
+        self.world = world
+        self.executor = ManualExecutor()
+        self.registry = CollectorRegistry()
+        metrics = SignalMetrics(WriterMetrics(self.registry), "traces", "otlp_spans")
+        tables = Tables(
+            LAYOUTS,
+            lambda table: table + "_local",
+            lambda: ReferenceBackend().builder("traces", LAYOUTS, 2, "none"),
+            Origin("topic-1", 2, "print"),
+        )
+        store = BatchStore(
+            tables,
+            world.shards,  # type: ignore[arg-type]
+            world.broker,
+            world.dead_letters,  # type: ignore[arg-type]
+            world.ledger,
+            world.clock,
+            max_plan_age_s=900.0,
+            events=InsertEvents(metrics.inserted),
+        )
+        self.loop = SignalLoop(
+            Backlog(BatchLimits(max_bytes, AGE_S, 2 * max_bytes)),
+            store,
+            LoopSettings(settle_after_s=4.0, drain_deadline_s=5.0),
+            world.clock,
+            metrics,
+            self.executor,
+        )
+        self.member = LocalMember(world.broker, self.loop)
+        self.loop.attach(self.member)
+        self.member.assign(*partitions)
+
+    def turns(self, count: int = 3) -> None:
+        for _ in range(count):
+            self.loop.turn()
+
+    def store_what_is_there(self) -> None:
+        """Fetch, let the batch come of age, deliver."""
+        self.turns()
+        self.world.clock.sleep(AGE_S)
+        self.turns()
+
+    def metric(self, name: str, **labels: str) -> float:
+        value = self.registry.get_sample_value(f"headrace_writer_{name}", labels)
+        assert value is not None, name
+        return value
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def offsets(world: World) -> dict[int, int]:
+    return {p: offset for p, (offset, _) in world.broker.committed.items()}
+
+
+def test_records_are_stored_and_then_committed(world: World) -> None:
+    for partition in (0, 1, 1):
+        world.produce(partition)
+    writer = world.writer(0, 1, 2)
+    writer.store_what_is_there()
+    assert world.shards.rows(TABLE) == 12
+    assert offsets(world) == {0: 0, 1: 0}, "only the plan, at the start"
+    world.clock.sleep(10)
+    writer.turns()
+    assert world.broker.committed == {0: (1, ""), 1: (2, "")}
+    assert world.ledger.ranges == {(0, 0, 1): True, (1, 0, 2): True}
+    assert writer.metric("rows_inserted_total", signal="traces", table="otel_traces") == 12
+
+
+def test_under_load_each_batch_costs_one_commit(world: World) -> None:
+    writer = world.writer(0)
+    for _ in range(5):
+        world.produce(0)
+        writer.store_what_is_there()
+    assert len(world.broker.commits) == 5
+    plans = [decode_plan(commit[0][1]) for commit in world.broker.commits]
+    assert [plan.starts[0] for plan in plans if plan] == [0, 1, 2, 3, 4]
+
+
+def test_the_plan_is_committed_before_the_first_insert(world: World) -> None:
+    world.produce(0)
+    writer = world.writer(0)
+    writer.turns()
+    writer.executor.held = True
+    world.clock.sleep(AGE_S)
+    writer.turns()
+    assert world.shards.rows(TABLE) == 0
+    assert decode_plan(world.broker.committed[0][1]) is not None
+
+
+def test_nothing_is_inserted_when_the_plan_is_refused(world: World) -> None:
+    world.produce(0)
+    writer = world.writer(0)
+    writer.turns()
+    writer.member.answers = [CommitResult.FENCED]
+    world.clock.sleep(AGE_S)
+    writer.loop.turn()
+    assert world.shards.rows(TABLE) == 0
+    writer.store_what_is_there()
+    assert world.shards.rows(TABLE) == 4, "recovered and delivered again"
+
+
+def test_an_unanswered_commit_is_repeated_until_answered(world: World) -> None:
+    world.produce(0)
+    writer = world.writer(0)
+    writer.turns()
+    writer.member.answers = [CommitResult.UNKNOWN, CommitResult.UNKNOWN]
+    world.clock.sleep(AGE_S)
+    writer.turns()
+    assert world.shards.rows(TABLE) == 4
+    assert len(world.broker.commits) == 1
+
+
+def test_the_next_batch_is_fetched_while_one_is_inserted(world: World) -> None:
+    world.produce(0)
+    writer = world.writer(0)
+    writer.turns()
+    writer.executor.held = True
+    world.clock.sleep(AGE_S)
+    writer.loop.turn()
+    world.produce(0)
+    writer.turns()
+    assert writer.metric("messages_fetched_total", signal="traces") == 2
+    assert world.shards.rows(TABLE) == 0
+
+
+def test_a_full_backlog_pauses_fetching_and_later_resumes(world: World) -> None:
+    writer = world.writer(0, max_bytes=600)
+    writer.turns()
+    writer.executor.held = True
+    for _ in range(20):
+        world.produce(0)
+        writer.loop.turn()
+        world.clock.sleep(AGE_S)
+    assert writer.member.fetching == frozenset()
+    taken = writer.metric("messages_fetched_total", signal="traces")
+    assert taken < 20
+    writer.executor.release()
+    for _ in range(30):
+        writer.store_what_is_there()
+    assert writer.member.fetching == {0}
+    assert world.shards.rows(TABLE) == 80
+
+
+def test_a_revoke_finishes_the_batch_and_commits_its_end(world: World) -> None:
+    world.produce(0)
+    world.produce(1)
+    writer = world.writer(0, 1)
+    writer.store_what_is_there()
+    writer.member.revoke(1)
+    writer.turns()
+    assert world.broker.committed[1] == (1, "")
+    assert writer.loop.ownership.held == {0}
+
+
+def test_a_revoke_that_cannot_finish_leaves_the_plan_to_the_next_owner(world: World) -> None:
+    world.produce(0)
+    writer = world.writer(0)
+    writer.turns()
+    writer.executor.held = True
+    world.clock.sleep(AGE_S)
+    writer.loop.turn()
+    writer.member.revoke(0)
+    writer.loop.turn()
+    assert decode_plan(world.broker.committed[0][1]) is not None
+    heir = world.writer(0)
+    heir.turns()
+    assert world.shards.rows(TABLE) == 4
+    writer.executor.release()
+    writer.turns()
+    assert world.shards.rows(TABLE) == 4, "the late insert is the same block"
+
+
+def test_a_lost_partition_is_never_committed(world: World) -> None:
+    world.produce(0)
+    writer = world.writer(0)
+    writer.store_what_is_there()
+    before = dict(world.broker.committed)
+    writer.member.lose(0)
+    world.clock.sleep(60)
+    writer.turns(5)
+    assert world.broker.committed == before
+
+
+def test_a_writer_that_died_after_its_plan_is_finished_by_the_next(world: World) -> None:
+    world.produce(0)
+    world.produce(1)
+    dead = world.writer(0, 1)
+    dead.turns()
+    dead.executor.held = True
+    world.clock.sleep(AGE_S)
+    dead.turns()
+    for _ in range(2):
+        heir = world.writer(0, 1)
+        heir.store_what_is_there()
+        world.clock.sleep(10)
+        heir.turns()
+    assert world.shards.rows(TABLE) == 8
+    assert offsets(world) == {0: 1, 1: 1}
+
+
+def test_offsets_that_were_reset_double_nothing(world: World) -> None:
+    world.produce(0)
+    first = world.writer(0)
+    first.store_what_is_there()
+    world.broker.committed[0] = (0, "")
+    world.produce(0)
+    second = world.writer(0)
+    second.store_what_is_there()
+    assert world.shards.rows(TABLE) == 8
+
+
+def test_messages_deleted_before_they_were_read_stop_the_partition(world: World) -> None:
+    world.produce(0)
+    world.produce(0)
+    world.broker.committed[0] = (0, "")
+    world.broker.delete_before(0, 1)
+    writer = world.writer(0, 1)
+    world.produce(1)
+    writer.store_what_is_there()
+    assert "deleted offsets [0, 1)" in writer.loop.ownership.stopped[0]
+    assert world.shards.rows(TABLE) == 4, "the other partition goes on"
+    assert writer.metric("partitions_stopped", signal="traces") == 1
+
+
+def test_a_bad_message_is_dead_lettered_and_its_neighbours_are_stored(world: World) -> None:
+    world.produce(0)
+    world.broker.produce(0, b"\xff\xff")
+    world.produce(0)
+    writer = world.writer(0)
+    writer.store_what_is_there()
+    assert world.shards.rows(TABLE) == 8
+    (bad,) = world.dead_letters.sent
+    assert (bad.message.partition, bad.message.offset, bad.reason) == (0, 1, "malformed")
+
+
+def test_a_batch_of_bad_messages_only_still_moves_on(world: World) -> None:
+    world.broker.produce(0, b"\xff\xff")
+    writer = world.writer(0)
+    writer.store_what_is_there()
+    world.clock.sleep(10)
+    writer.turns()
+    assert world.broker.committed[0] == (1, "")
+    assert len(world.dead_letters.sent) == 1
+
+
+def test_a_block_that_the_server_refuses_goes_to_the_dead_letters(world: World) -> None:
+    world.produce(0, spans=8)
+    world.shards[1].refuses = lambda _block: True
+    writer = world.writer(0)
+    writer.store_what_is_there()
+    world.clock.sleep(10)
+    writer.turns()
+    assert {bad.reason for bad in world.dead_letters.sent} == {"refused_by_clickhouse"}
+    assert world.broker.committed[0] == (1, "")
+    assert world.shards.rows(TABLE) < 8
+
+
+def test_a_doubtful_acknowledgement_is_counted(world: World) -> None:
+    world.produce(0, spans=8)
+    for shard in world.shards.shards:
+        shard.unclean = 1
+    writer = world.writer(0)
+    writer.store_what_is_there()
+    assert world.ledger.ranges == {(0, 0, 1): True}
+    assert world.shards.rows(TABLE) == 8
+
+
+def test_stopping_stores_and_commits_what_was_fetched(world: World) -> None:
+    writer = world.writer(0)
+    writer.turns()
+    world.produce(0)
+    polled = iter([False, False, True])
+    writer.loop.run(lambda: next(polled))
+    assert world.shards.rows(TABLE) == 4
+    assert world.broker.committed[0] == (1, "")
+    assert writer.member.closed
+
+
+def test_what_was_queued_before_a_seek_is_not_taken_for_what_follows(world: World) -> None:
+    for _ in range(3):
+        world.produce(0)
+    world.broker.committed[0] = (1, "")
+    writer = world.writer(0)
+    writer.turns(1)
+    writer.member.start(0, 2)
+    writer.store_what_is_there()
+    assert world.shards.rows(TABLE) == 8, "offsets 1 and 2, each once"
+    assert set(world.ledger.ranges) == {(0, 1, 3)}
