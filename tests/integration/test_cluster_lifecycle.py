@@ -60,7 +60,9 @@ class Cli:
 @pytest.fixture(scope="module")
 def module_cli() -> Iterator[Cli]:
     cli = Cli()
-    with (CACHE / "cluster" / "lifecycle.lock").open("w") as lock:
+    locks = CACHE / "cluster"
+    locks.mkdir(parents=True, exist_ok=True)
+    with (locks / "lifecycle.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another test session on this machine takes its turn
         cli("down", "--wipe")
         try:
@@ -113,6 +115,14 @@ def test_up_after_a_change_restarts_only_what_changed(live: Cli) -> None:
     shrunk = live("up")
     assert shrunk.returncode == 0, shrunk.stderr
     assert set(Supervisor(live.layout.socket).states()) == set(live.layout.components)
+
+
+def test_a_running_cluster_does_not_move(live: Cli) -> None:
+    before = live.pids()
+    refused = live("up", HEADRACE_PORT_OFFSET="21001")
+    assert refused.returncode == 2
+    assert "runs with port offset 21000" in refused.stderr
+    assert live.pids() == before
 
 
 def test_status_of_a_healthy_cluster(live: Cli) -> None:

@@ -17,9 +17,9 @@ from headrace_native.layout import CACHE, Layout
 from headrace_native.spec import load
 from headrace_native.up import up
 
-NAME = "test"
-# Where these ports are taken, the whole instance moves.
+# Where these ports are taken, another instance elsewhere does as well.
 OFFSET = int(os.environ.get("HEADRACE_TEST_PORT_OFFSET", "20000"))
+NAME = "test" if OFFSET == 20_000 else f"test-{OFFSET}"
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,9 @@ class Starter:
         """Directories, configuration, free ports, supervisord."""
         layout = self._layout
         running = self._supervisor.answers()
-        if not running:
+        if running:
+            self._check_offset()
+        else:
             self._clear_leftovers()
         for folder in (layout.run, layout.logs, layout.data, layout.conf):
             folder.mkdir(parents=True, exist_ok=True)
@@ -145,6 +147,20 @@ class Starter:
             if changed.intersection(component.files):
                 self._say(f"{component.name}: configuration changed, restarting")
                 self._supervisor.stop(component.name)
+
+    def _check_offset(self) -> None:
+        """A running cluster does not move: whoever uses it would find other ports."""
+        described = self._layout.dir / "cluster.json"
+        if not described.exists():
+            return
+        before, now = json.loads(described.read_text())["offset"], self._layout.spec.offset
+        if before != now:
+            name = self._layout.spec.name
+            msg = (
+                f"cluster {name!r} runs with port offset {before}, not {now}. "
+                "Take it down first (make cluster-down), or start another one with NAME="
+            )
+            raise UsageError(msg)
 
     def _clear_leftovers(self) -> None:
         """Processes whose supervisord is gone would hold ports and data."""

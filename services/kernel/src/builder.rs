@@ -12,8 +12,9 @@ use crate::{logs, metrics, traces};
 /// A table's INSERT header: (column name, type name) in order.
 pub type Header = Vec<(String, String)>;
 
-/// Payloads are addressed by 32-bit offsets.
-const MAX_PAYLOAD: usize = u32::MAX as usize / 2;
+/// Longest payload. Offsets have 32 bits, also into texts, which are at most ten times as long as
+/// what they were rendered from.
+const MAX_PAYLOAD: usize = 256 << 20;
 
 pub struct Builder {
     signal: Signal,

@@ -205,13 +205,9 @@ fn murmur(s: &[u8], seed: Pair) -> Pair {
     (a ^ b, mix(b, a))
 }
 
-fn seeded_128(s: &[u8], seed: Pair) -> Pair {
-    let n = s.len();
-    if n < 128 {
-        return murmur(s, seed);
-    }
+fn start_128(s: &[u8], seed: Pair) -> State {
     let (x, y) = seed;
-    let z = (n as u64).wrapping_mul(K1);
+    let z = (s.len() as u64).wrapping_mul(K1);
     let v0 = (y ^ K1)
         .rotate_right(49)
         .wrapping_mul(K1)
@@ -230,7 +226,15 @@ fn seeded_128(s: &[u8], seed: Pair) -> Pair {
         .rotate_right(53)
         .wrapping_mul(K1);
     let (v, w) = ((v0, v1), (w0, w1));
-    let mut state = State { x, y, z, v, w };
+    State { x, y, z, v, w }
+}
+
+fn seeded_128(s: &[u8], seed: Pair) -> Pair {
+    let n = s.len();
+    if n < 128 {
+        return murmur(s, seed);
+    }
+    let mut state = start_128(s, seed);
     for at in (0..n & !127).step_by(64) {
         state.step(s, at);
     }

@@ -5,6 +5,7 @@ use crate::json::push_text;
 use crate::runs::Level;
 use crate::spec::logs::*;
 use crate::table::Table;
+use crate::text::Repair;
 use crate::wire::{Range, Reader, Result};
 use crate::work::{push_attributes, walk, Scratch, Work};
 
@@ -90,17 +91,7 @@ fn append(buf: &[u8], reader: Reader<'_>, work: &mut Work, tables: &mut [Table])
     let Scratch {
         attributes, text, ..
     } = scratch;
-    if record.body.kind == Kind::Str {
-        if let Some(body) = table.text(BODY) {
-            body.push(buf, record.body.range, repair);
-        }
-    } else {
-        text.clear();
-        push_text(buf, &record.body, text, repair)?;
-        if let Some(body) = table.text(BODY) {
-            body.push_valid(text);
-        }
-    }
+    push_body(buf, table, &record.body, text, repair)?;
     push_attributes(
         table.attributes(LOG_ATTRIBUTES),
         buf,
@@ -109,6 +100,28 @@ fn append(buf: &[u8], reader: Reader<'_>, work: &mut Work, tables: &mut [Table])
         repair,
     )?;
     table.end_row(time);
+    Ok(())
+}
+
+#[inline(always)]
+fn push_body(
+    buf: &[u8],
+    table: &mut Table,
+    body: &Any,
+    text: &mut Vec<u8>,
+    repair: &mut Repair,
+) -> Result<()> {
+    if body.kind == Kind::Str {
+        if let Some(column) = table.text(BODY) {
+            column.push(buf, body.range, repair);
+        }
+    } else {
+        text.clear();
+        push_text(buf, body, text, repair)?;
+        if let Some(column) = table.text(BODY) {
+            column.push_valid(text);
+        }
+    }
     Ok(())
 }
 

@@ -95,18 +95,29 @@ fn append(
         Data::Summary => push_quantiles(buf, table, scratch)?,
         _ => push_exemplars(buf, table, scratch, repair)?,
     }
+    push_values(buf, table, data, &point, scratch)?;
+    table.end_row(point.time);
+    Ok(())
+}
+
+/// Appends what a point of this kind has of its own.
+#[inline(always)]
+fn push_values(
+    buf: &[u8],
+    table: &mut Table,
+    data: Data,
+    point: &Point,
+    scratch: &Scratch,
+) -> Result<()> {
     match data {
-        Data::Gauge => table.push_double(VALUE, point.value),
-        Data::Sum => {
-            table.push_double(VALUE, point.value);
-        }
+        Data::Gauge | Data::Sum => table.push_double(VALUE, point.value),
         Data::Histogram => {
-            push_statistics(table, &point);
+            push_statistics(table, point);
             push_runs(buf, table, BUCKET_COUNTS, &scratch.events, Run::Fixed64)?;
             push_runs(buf, table, EXPLICIT_BOUNDS, &scratch.links, Run::Double)?;
         }
         Data::ExponentialHistogram => {
-            push_statistics(table, &point);
+            push_statistics(table, point);
             table.push_signed(SCALE, point.scale.into());
             table.push_unsigned(ZERO_COUNT, point.zero_count);
             table.push_signed(POSITIVE_OFFSET, point.positive_offset.into());
@@ -119,7 +130,6 @@ fn append(
             table.push_double(SUMMARY_SUM, point.sum);
         }
     }
-    table.end_row(point.time);
     Ok(())
 }
 
