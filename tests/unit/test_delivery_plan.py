@@ -31,7 +31,9 @@ def a_plan(**changes: object) -> Plan:
 
 
 def test_a_plan_survives_its_text_form() -> None:
-    plan = a_plan(rejected=2, excluded=(Exclusion(OTHER, 3, 8),), revisions={SPANS: 1})
+    excluded = tuple(Exclusion(OTHER, 0, offset) for offset in (10, 11, 12, 15))
+    excluded += (Exclusion(OTHER, 3, 8),)
+    plan = a_plan(sizes=(900, 40), rejected=2, excluded=excluded, revisions={SPANS: 1})
     assert decode_plan(plan.encode()) == plan
 
 
@@ -58,9 +60,9 @@ def test_sixty_four_partitions_and_five_tables_on_sixteen_shards_fit() -> None:
     assert len(a_plan(ranges=ranges, rows=rows, topic_id=topic_id).encode()) <= MAX_PLAN_BYTES
 
 
-def test_too_many_ranges_are_refused_with_the_setting_to_change() -> None:
+def test_a_plan_that_no_commit_would_take_names_the_remedy() -> None:
     ranges = tuple(Range(p, 10**12, 10**12 + 1) for p in range(300))
-    with pytest.raises(Fatal, match="batch_max_partitions"):
+    with pytest.raises(Fatal, match="more writers"):
         a_plan(ranges=ranges).encode()
 
 

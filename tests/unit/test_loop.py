@@ -6,10 +6,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from headrace_writer.core.backlog import Backlog, BatchLimits
-from headrace_writer.core.batch import BadMessage, Origin
+from headrace_writer.core.batch import BadMessage, Origin, rows_by_message
+from headrace_writer.core.block import Block, Target
 from headrace_writer.core.decode_reference import ReferenceBackend
 from headrace_writer.core.delivery_effects import CommitResult
 from headrace_writer.core.delivery_plan import decode_plan
+from headrace_writer.errors import Poison
 from headrace_writer.shell.batch_store import BatchStore, InsertEvents, Tables
 from headrace_writer.shell.loop import LoopSettings, SignalLoop
 from headrace_writer.telemetry import SignalMetrics, WriterMetrics
@@ -77,7 +79,7 @@ class Writer:
             world.ledger,
             world.clock,
             max_plan_age_s=900.0,
-            events=InsertEvents(metrics.inserted),
+            events=InsertEvents(metrics.inserted, metrics.repaired),
         )
         self.loop = SignalLoop(
             Backlog(BatchLimits(max_bytes, AGE_S, 2 * max_bytes)),
@@ -317,6 +319,58 @@ def test_a_block_that_the_server_refuses_goes_to_the_dead_letters(world: World) 
     assert {bad.reason for bad in world.dead_letters.sent} == {"refused_by_clickhouse"}
     assert world.broker.committed[0] == (1, "")
     assert world.shards.rows(TABLE) < 8
+
+
+def test_only_the_message_whose_row_is_refused_goes_to_the_dead_letters(world: World) -> None:
+    for _ in range(4):
+        world.produce(0, spans=8)
+    named = iter([11, 2])  # rows of the block as it is at that attempt, from 1
+
+    def refuse(_block: Block) -> bool:
+        if (row := next(named, None)) is not None:
+            raise Poison("clickhouse_469", f"Constraint `c` is violated at row {row}. Expression")
+        return False
+
+    world.shards[1].refuses = refuse
+    writer = world.writer(0)
+    writer.store_what_is_there()
+    world.clock.sleep(10)
+    writer.turns()
+    assert len(world.dead_letters.sent) == 2
+    assert {bad.target for bad in world.dead_letters.sent} == {Target("otel_traces", 1)}
+    assert "row 2" in world.dead_letters.sent[0].detail
+    assert len({bad.message.offset for bad in world.dead_letters.sent}) == 2
+    kept = [m for m in world.broker.logs[0] if m not in [b.message for b in world.dead_letters.sent]]
+    assert len(kept) == 2
+    whole = rows_per_message(world)
+    stored = sum(block.rows for block in world.shards[1].blocks.values())
+    assert stored == sum(whole[message.offset] for message in kept)
+    assert world.broker.committed[0] == (4, "")
+
+
+def rows_per_message(world: World) -> list[int]:
+    """Rows that each message of partition 0 has on shard 1."""
+    return rows_by_message(
+        Target("otel_traces", 1),
+        world.broker.logs[0],
+        lambda: ReferenceBackend().builder("traces", LAYOUTS, 2, "none"),
+    )
+
+
+def test_what_does_not_end_within_the_drain_deadline_is_left_as_planned(world: World) -> None:
+    writer = world.writer(0)
+    writer.turns()
+    world.produce(0)
+    writer.turns()
+    world.clock.sleep(AGE_S)
+    writer.executor.held = True
+    polled = iter([False, True])
+    writer.loop.run(lambda: next(polled))
+    assert writer.loop.given_up
+    assert writer.member.closed
+    offset, plan = world.broker.committed[0]
+    assert offset == 0
+    assert decode_plan(plan) is not None, "whoever comes next finds it"
 
 
 def test_a_doubtful_acknowledgement_is_counted(world: World) -> None:

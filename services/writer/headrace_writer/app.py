@@ -127,7 +127,7 @@ class Writer:
             shard.on_failure = failure_reporter(metrics)
         layouts = self._layouts(signal, shards)
         dead_letters = DeadLetterTopic(
-            settings.kafka_bootstrap_servers, settings.topic_dlq, group.topic, clock
+            settings.kafka_bootstrap_servers, settings.topic_dlq, group.topic, len(shards), clock
         )
         dead_letters.on_sent = metrics.dead_lettered
         self._patiently(dead_letters.check)
@@ -146,7 +146,7 @@ class Writer:
             Ledger(shards, local_namer(settings)(LEDGER), group.topic),
             clock,
             settings.dedup_window_s / 4,
-            InsertEvents(metrics.inserted),
+            InsertEvents(metrics.inserted, metrics.repaired),
         )
         age = settings.max_age_s(signal)
         limits = BatchLimits(settings.batch_max_bytes, age, settings.backlog_max_bytes)

@@ -126,6 +126,12 @@ DECLARED: tuple[Metric, ...] = (
         ("signal", "reason"),
     ),
     Metric(
+        Counter,
+        "headrace_writer_strings_repaired_total",
+        "Strings whose invalid UTF-8 was replaced by U+FFFD.",
+        ("signal",),
+    ),
+    Metric(
         Gauge,
         "headrace_writer_build_info",
         "Always 1; the labels say what runs.",
@@ -164,6 +170,10 @@ class SignalMetrics:
 
     def batch_closed(self, reason: str, _plan: Plan) -> None:
         self._all["batches_total"].labels(self.signal, reason).inc()
+
+    def repaired(self, strings: int) -> None:
+        """Called on the polling thread after each batch is decoded."""
+        self._all["strings_repaired_total"].labels(self.signal).inc(strings)
 
     def inserted(self, block: Block, seconds: float) -> None:
         """Called on insert threads; prometheus-client's counters are thread-safe."""

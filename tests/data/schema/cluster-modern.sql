@@ -453,10 +453,12 @@ CREATE TABLE IF NOT EXISTS otel.otel_ingest_ledger_local
     StartOffset Int64 CODEC(Delta, ZSTD(1)),
     EndOffset Int64 CODEC(Delta, ZSTD(1)),
     PayloadHash UInt64 CODEC(ZSTD(1)),
+    Bytes UInt64 CODEC(ZSTD(1)),
     Rejected UInt32 CODEC(ZSTD(1)),
     Excluded UInt32 CODEC(ZSTD(1)),
     Verified UInt8 CODEC(ZSTD(1)),
-    Blocks Nested(Table LowCardinality(String), Shard UInt16, IngestId UInt64, Rows UInt64) CODEC(ZSTD(1))
+    Blocks Nested(Table LowCardinality(String), Shard UInt16, IngestId UInt64, Rows UInt64, Revision UInt16) CODEC(ZSTD(1)),
+    Plan String CODEC(ZSTD(1))
 )
 ENGINE = ReplicatedMergeTree('/clickhouse/tables/{cluster}/{shard}/otel/otel_ingest_ledger', '{replica}')
 PARTITION BY toDate(PlannedAt)

@@ -365,10 +365,12 @@ CREATE TABLE IF NOT EXISTS otel.otel_ingest_ledger
     StartOffset Int64,
     EndOffset Int64,
     PayloadHash UInt64,
+    Bytes UInt64,
     Rejected UInt32,
     Excluded UInt32,
     Verified UInt8,
-    Blocks Nested(Table LowCardinality(String), Shard UInt16, IngestId UInt64, Rows UInt64)
+    Blocks Nested(Table LowCardinality(String), Shard UInt16, IngestId UInt64, Rows UInt64, Revision UInt16),
+    Plan String
 )
 ENGINE = MergeTree
 PARTITION BY toDate(toDateTime(intDiv(PlannedAt, 1000000000)))

@@ -5,6 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+# Their ranges have to fit into a plan, and plans into Kafka's 4,096 bytes of commit metadata.
+MAX_BATCH_PARTITIONS = 64
+
 CloseReason = Literal["bytes", "age", "drain"]
 
 
@@ -87,11 +90,16 @@ class Backlog:
         fetched, because a replay reads them one after the other.
         """
         batch: list[Message] = []
+        partitions: set[int] = set()
         nbytes = 0
         while self._messages:
-            size = len(self._messages[0][1].value)
+            message = self._messages[0][1]
+            size = len(message.value)
             if batch and nbytes + size > self._limits.max_bytes:
                 break
+            if len(partitions | {message.partition}) > MAX_BATCH_PARTITIONS:
+                break
+            partitions.add(message.partition)
             batch.append(self._messages.popleft()[1])
             nbytes += size
         self.nbytes -= nbytes

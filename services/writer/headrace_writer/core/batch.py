@@ -23,11 +23,13 @@ NewBuilder = Callable[[], BlockBuilder]
 
 @dataclass(frozen=True, slots=True)
 class BadMessage:
-    """A message that the decoder rejected."""
+    """A message that the decoder rejected, or the server for one block's sake."""
 
     message: Message
     reason: str
     detail: str
+    target: Target | None = None
+    """The block that went without it; None when no record of it is stored anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,9 @@ def decode(
     taken, bad = append(builder, messages)
     used = list(messages[:taken])
     ends = {message.partition: message.offset + 1 for message in used}
+    sizes = dict.fromkeys(ends, 0)
+    for message in used:
+        sizes[message.partition] += len(message.value)
     plan = Plan(
         topic_id=origin.topic_id,
         ranges=tuple(Range(p, positions[p], end) for p, end in sorted(ends.items())),
@@ -101,6 +106,7 @@ def decode(
         payload_hash=payload_hash(used),
         planned_at_ms=planned_at_ms,
         rows=dict(builder.pending()),
+        sizes=tuple(nbytes for _, nbytes in sorted(sizes.items())),
         rejected=len(bad),
     )
     return Decoded(plan, builder, bad, used), list(messages[taken:])
@@ -118,6 +124,23 @@ def blocks_of(plan: Plan, messages: Sequence[Message], new_builder: NewBuilder) 
         kept = [m for m in messages if m[:2] not in left_out]
         blocks += _build(plan, kept, new_builder, lambda t, only=target: t == only)  # type: ignore[misc]
     return sorted(blocks, key=lambda block: block.target)
+
+
+def rows_by_message(
+    target: Target, messages: Sequence[Message], new_builder: NewBuilder
+) -> list[int]:
+    """How many rows of one block each message gives, in the block's order.
+
+    Decodes message by message, which is slow: for telling whose row a server refused.
+    """
+    builder = new_builder()
+    counts, before = [], 0
+    for message in messages:
+        append(builder, [message])
+        after = dict(builder.pending()).get(target, 0)
+        counts.append(after - before)
+        before = after
+    return counts
 
 
 def _build(

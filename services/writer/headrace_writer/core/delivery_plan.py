@@ -55,6 +55,8 @@ class Plan:
     planned_at_ms: int
     rows: Mapping[Target, int]
     """Rows of each block, so that counting needs no message."""
+    sizes: tuple[int, ...] = ()
+    """Payload bytes of each range, for the ledger."""
     rejected: int = 0
     """Messages that the decoder could not read: they must be in the dead-letter topic first."""
     excluded: tuple[Exclusion, ...] = ()
@@ -139,6 +141,7 @@ class Plan:
             "f": self.fingerprint,
             "h": f"{self.payload_hash:x}",
             "t": self.planned_at_ms,
+            "y": self.sizes,
         }
         tables = sorted({target.table for target in self.rows})
         document["b"] = tables
@@ -148,7 +151,8 @@ class Plan:
             document["d"] = self.rejected
         if self.excluded:
             document["x"] = [
-                [tables.index(e.target.table), e.target.shard, *e[1:]] for e in self.excluded
+                [tables.index(target.table), target.shard, *run]
+                for target, *run in _runs(self.excluded)
             ]
         if self.revisions:
             document["u"] = [
@@ -158,10 +162,21 @@ class Plan:
         if len(text) > MAX_PLAN_BYTES:
             msg = (
                 f"a plan of {len(self.ranges)} ranges takes {len(text)} bytes, more than Kafka's "
-                f"{MAX_PLAN_BYTES}: lower batch_max_partitions"
+                f"{MAX_PLAN_BYTES}: give this signal more writers, or fewer shards"
             )
             raise Fatal(msg)
         return text
+
+
+def _runs(excluded: Iterable[Exclusion]) -> list[tuple[Target, int, int, int]]:
+    """Exclusions as (target, partition, first, last): neighbours fail together, and must fit."""
+    runs: list[tuple[Target, int, int, int]] = []
+    for target, partition, offset in sorted(excluded):
+        if runs and runs[-1][:2] == (target, partition) and runs[-1][3] == offset - 1:
+            runs[-1] = (*runs[-1][:3], offset)
+        else:
+            runs.append((target, partition, offset, offset))
+    return runs
 
 
 def decode_plan(metadata: str) -> Plan | None:
@@ -186,8 +201,11 @@ def decode_plan(metadata: str) -> Plan | None:
             planned_at_ms=document["t"],
             rows={Target(tables[t], s): n for t, s, n in document["n"]},
             rejected=document.get("d", 0),
+            sizes=tuple(document.get("y", ())),
             excluded=tuple(
-                Exclusion(Target(tables[t], s), p, o) for t, s, p, o in document.get("x", ())
+                Exclusion(Target(tables[t], s), p, offset)
+                for t, s, p, first, last in document.get("x", ())
+                for offset in range(first, last + 1)
             ),
             revisions={Target(tables[t], s): n for t, s, n in document.get("u", ())},
         )

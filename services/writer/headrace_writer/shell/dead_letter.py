@@ -19,8 +19,11 @@ DELIVERY_TIMEOUT_S = 30.0
 class DeadLetterTopic:
     """Shared by the signals of a process; thread-safe."""
 
-    def __init__(self, bootstrap_servers: str, topic: str, source_topic: str, clock: Clock) -> None:
+    def __init__(
+        self, bootstrap_servers: str, topic: str, source_topic: str, shards: int, clock: Clock
+    ) -> None:
         self._topic = topic
+        self._shards = shards
         self._source = source_topic
         self._clock = clock
         self._lock = threading.Lock()
@@ -80,6 +83,11 @@ class DeadLetterTopic:
             "headrace.offset": str(bad.message.offset),
             "headrace.timestamp_ms": str(bad.message.timestamp_ms),
         }
+        if bad.target is not None:
+            # Its other records are stored: only this block's are missing.
+            origin["headrace.table"] = bad.target.table
+            origin["headrace.shard"] = str(bad.target.shard)
+            origin["headrace.shards"] = str(self._shards)
         return [(name, value.encode()) for name, value in origin.items()]
 
     def check(self) -> None:

@@ -15,6 +15,7 @@ COLUMNS = (
     "StartOffset",
     "EndOffset",
     "PayloadHash",
+    "Bytes",
     "Rejected",
     "Excluded",
     "Verified",
@@ -22,6 +23,8 @@ COLUMNS = (
     "Blocks.Shard",
     "Blocks.IngestId",
     "Blocks.Rows",
+    "Blocks.Revision",
+    "Plan",
 )
 
 
@@ -55,6 +58,7 @@ class Ledger:
             plan.starts[partition],
             plan.ends[partition],
             plan.payload_hash,
+            dict(zip(plan.partitions, plan.sizes, strict=False)).get(partition, 0),
             plan.rejected,
             len({e[1:] for e in plan.excluded}),
             int(verified),
@@ -62,6 +66,8 @@ class Ledger:
             [target.shard for target in targets],
             [plan.ingest_id(target) for target in targets],
             [plan.rows[target] for target in targets],
+            [plan.revisions.get(target, 0) for target in targets],
+            plan.encode(),
         )
 
     def ahead(self, topic_id: str, partition: int, offset: int) -> list[tuple[int, int]]:

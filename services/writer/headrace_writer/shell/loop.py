@@ -262,6 +262,8 @@ class SignalLoop:
             self._finish_delivery(deadline)
         left = self._delivery is not None
         self.given_up = True
+        # What is left stays as planned: whoever gets the partitions next finishes it.
+        self._delivery = None
         self._log.info("drained", in_time=not left, backlog=len(self._backlog))
 
     # --- rebalance callbacks, inside poll

@@ -92,8 +92,13 @@ class Replica:
         data, Fatal, and LayoutError when the table is not the one that the block was built for.
         """
         try:
-            token = {"insert_deduplicate": 1, "insert_deduplication_token": str(block.ingest_id)}
-            settings: dict[str, Any] = token if self.version >= TOKEN_SINCE else {}
+            settings: dict[str, Any] = {}
+            if self.version >= TOKEN_SINCE:
+                settings["insert_deduplicate"] = 1
+                settings["insert_deduplication_token"] = str(block.ingest_id)
+                # A sender with old spans makes as many partitions as they are days old; refusing
+                # the block would stop its neighbours.
+                settings["max_partitions_per_insert_block"] = 0
             header = self._begin_insert(table, settings)
             if list(header) != list(layout):
                 msg = f"{table} on {self.address} has changed since this writer started: restart it"

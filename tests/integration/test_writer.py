@@ -1,0 +1,163 @@
+"""The writer on the real cluster: exactly once through kills, poison beside good records, metrics."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from support import builders, otlp
+from support.cluster import Cluster
+
+pytestmark = pytest.mark.integration
+
+VISIBLE_WITHIN_S = 30.0
+LOADGEN = Path(sys.executable).with_name("loadgen")
+
+
+def rows(cluster: Cluster, table: str, service: str) -> int:
+    client = cluster.clickhouse()
+    try:
+        sql = f"SELECT count() FROM {table} WHERE ServiceName = %(service)s"
+        return int(client.execute(sql, {"service": service})[0][0])
+    finally:
+        client.disconnect()
+
+
+def wait_for_rows(cluster: Cluster, table: str, service: str, wanted: int) -> None:
+    """Until as many rows are visible; then a moment more would show any too many."""
+    deadline = time.monotonic() + VISIBLE_WITHIN_S
+    while (seen := rows(cluster, table, service)) < wanted:
+        assert time.monotonic() < deadline, f"{seen} of {wanted} rows in {table}"
+        time.sleep(0.2)
+    assert seen == wanted
+
+
+def produce(cluster: Cluster, topic: str, *values: bytes, partition: int = 0) -> None:
+    producer = Producer({"bootstrap.servers": cluster.bootstrap, "acks": "all"})
+    for value in values:
+        producer.produce(topic, value, key=b"key", partition=partition)
+    assert producer.flush(20) == 0
+
+
+def load(cluster: Cluster, tmp_path: Path, *flags: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [
+            LOADGEN, "--cluster", str(cluster.layout.dir / "cluster.json"), "--quiet",
+            "--json", str(tmp_path / "result.json"), "--min-rate-ratio", "0.5",
+            "--max-metric-lag-p99", "60", *flags,
+        ],
+        text=True,
+    )  # fmt: skip
+
+
+def result(tmp_path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((tmp_path / "result.json").read_text())
+    return found
+
+
+def test_every_signal_reaches_its_tables(cluster: Cluster) -> None:
+    service = f"svc-{uuid.uuid4().hex[:8]}"
+    resource = {"service.name": service}
+    otlp.export(cluster.otlp_grpc, builders.traces(builders.span(), resource=resource))
+    otlp.export(cluster.otlp_grpc, builders.logs(builders.log(), resource=resource))
+    otlp.export(cluster.otlp_grpc, builders.metrics(*builders.every_metric(), resource=resource))
+    wait_for_rows(cluster, "otel_traces", service, 1)
+    wait_for_rows(cluster, "otel_logs", service, 1)
+    for kind in ("gauge", "sum", "histogram", "exponential_histogram", "summary"):
+        wait_for_rows(cluster, f"otel_metrics_{kind}", service, 1)
+    wait_for_rows(cluster, "otel_metrics", service, 5)
+
+
+def test_a_poison_message_is_dead_lettered_and_its_neighbours_land(cluster: Cluster) -> None:
+    service = f"svc-{uuid.uuid4().hex[:8]}"
+    good = builders.traces(builders.span(), resource={"service.name": service})
+    poison = b"\x0a\xff\xff\xff" + uuid.uuid4().bytes
+    produce(cluster, "otlp_spans", good.SerializeToString(), poison, good.SerializeToString())
+    wait_for_rows(cluster, "otel_traces", service, 2)
+    letter = dead_letter(cluster, poison)
+    assert letter["headrace.reason"] == "malformed"
+    assert letter["headrace.topic"] == "otlp_spans"
+    assert letter["headrace.partition"] == "0"
+    assert int(letter["headrace.offset"]) >= 0
+    assert letter["headrace.detail"]
+
+
+def dead_letter(cluster: Cluster, value: bytes) -> dict[str, str]:
+    """Headers of the dead letter that holds `value`."""
+    consumer = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": "test-dlq"})
+    try:
+        consumer.assign([TopicPartition("otlp_dlq", 0, 0)])
+        deadline = time.monotonic() + VISIBLE_WITHIN_S
+        while time.monotonic() < deadline:
+            message = consumer.poll(0.5)
+            if message is not None and message.error() is None and message.value() == value:
+                assert message.key() == b"key"
+                headers: Any = message.headers()
+                return {name: text.decode() for name, text in headers}
+    finally:
+        consumer.close()
+    raise AssertionError("the poison message is not in otlp_dlq")
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_writers_that_end_under_load_lose_and_double_nothing(
+    cluster: Cluster, tmp_path: Path, how: signal.Signals
+) -> None:
+    running = load(cluster, tmp_path, "--rate", "8000", "--metrics-rate", "4000",
+                   "--logs-rate", "1000", "--duration", "12")  # fmt: skip
+    try:
+        for _ in range(2):
+            time.sleep(3)
+            for name in ("writer-traces", "writer-metrics", "writer-logs"):
+                before = cluster.control.pid(name)
+                cluster.control.send(name, how)
+                cluster.control.wait_restarted(name, before)
+        assert running.wait(timeout=120) == 0, result(tmp_path)["failures"]
+    finally:
+        running.kill()
+    found = result(tmp_path)
+    assert (found["lost"], found["duplicated"], found["resent_doubled"]) == (0, 0, 0)
+    assert found["spans_acked"] == found["spans_visible"] > 0
+    assert found["points_acked"] == found["points_visible"] > 0
+    assert found["logs_acked"] == found["logs_visible"] > 0
+
+
+def test_the_ledger_tiles_each_partition(cluster: Cluster) -> None:
+    client = cluster.clickhouse()
+    try:
+        ranges = client.execute(
+            "SELECT DISTINCT Partition, StartOffset, EndOffset FROM otel_ingest_ledger "
+            "WHERE Topic = 'otlp_spans' ORDER BY Partition, StartOffset"
+        )
+    finally:
+        client.disconnect()
+    assert ranges
+    ends: dict[int, int] = {}
+    for partition, start, end in ranges:
+        assert start == ends.get(partition, 0), (partition, start, end)
+        ends[partition] = end
+
+
+def test_metrics_tell_what_was_written(cluster: Cluster) -> None:
+    service = f"svc-{uuid.uuid4().hex[:8]}"
+    span = builders.traces(builders.span(), resource={"service.name": service})
+    otlp.export(cluster.otlp_grpc, span)
+    wait_for_rows(cluster, "otel_traces", service, 1)
+    base = cluster.json["writers"]["writer-traces"]
+    with urllib.request.urlopen(f"{base}/metrics", timeout=10) as answer:
+        page = answer.read().decode()
+    assert 'headrace_writer_build_info{decoder="native"' in page
+    assert 'headrace_writer_rows_inserted_total{signal="traces",table="otel_traces"}' in page
+    assert "headrace_writer_end_to_end_latency_seconds_bucket" in page
+    for path in ("live", "ready"):
+        with urllib.request.urlopen(f"{base}/{path}", timeout=10) as answer:
+            assert answer.status == 200
