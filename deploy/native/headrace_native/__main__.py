@@ -79,6 +79,7 @@ cluster {spec.name!r} is up ({time.monotonic() - began:.1f} s)
 next:
   make cluster-status {prefix}
   .venv/bin/loadgen --rate 10000 --metrics-rate 5000 --duration 10 --cluster {described}
+  .venv/bin/headrace audit --config {layout.dir / "headrace.toml"}
   clickhouse-client --port {layout.replicas[0].tcp} -d {spec.values["clickhouse"]["database"]}
   make cluster-down {prefix}""")
 

@@ -244,12 +244,21 @@ class Starter:
         self._say(f"{'tables':<20} ready   +{time.monotonic() - self._began:.1f} s")
 
     def _describe(self) -> None:
-        """Write cluster.json, whole or not at all."""
-        path = self._layout.dir / "cluster.json"
-        text = json.dumps(self._layout.as_json(), indent=2) + "\n"
-        fresh = path.with_suffix(".json.new")
-        fresh.write_text(text)
-        fresh.replace(path)
+        """Write cluster.json, and headrace.toml for the headrace command; whole or not at all."""
+        layout = self._layout
+        settings = {
+            name.removeprefix("HEADRACE_").lower(): value
+            for name, value in layout.writer_environment.items()
+        }
+        # A JSON string is a TOML string.
+        toml = "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
+        for path, text in (
+            (layout.dir / "headrace.toml", toml),
+            (layout.dir / "cluster.json", json.dumps(layout.as_json(), indent=2) + "\n"),
+        ):
+            fresh = path.with_suffix(".new")
+            fresh.write_text(text)
+            fresh.replace(path)
 
 
 def wait_ready(layout: Layout, component: Component, seconds: float = READY_SECONDS) -> float:

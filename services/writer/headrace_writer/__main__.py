@@ -10,19 +10,25 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from types import ModuleType
 from typing import Any
 
 from headrace_schema.cli import add_migrate_parser, run_migrate
 from headrace_writer import config, telemetry
 from headrace_writer.app import Writer, configure_logging
+from headrace_writer.commands import audit, dlq, replay
 from headrace_writer.errors import ConfigError, Fatal, Retryable
 
 OK, FAILED, USAGE, UNREACHABLE = range(4)
+
+COMMANDS: dict[str, ModuleType] = {"audit": audit, "dlq": dlq, "replay": replay}
 
 EXAMPLES = """examples:
   headrace write --signals metrics
   headrace write --signals traces,logs --kafka-bootstrap-servers kafka-1:9092,kafka-2:9092
   headrace migrate apply --clickhouse-shards 'a:9000,b:9000;c:9000,d:9000'
+  headrace audit --since 1h       is every acknowledged record stored exactly once?
+  headrace dlq list               what could not be stored
   headrace config                 what is in force, secrets masked
 """
 
@@ -55,6 +61,8 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("write", parents=[flags], help="run a writer until SIGTERM")
     add_migrate_parser(commands, [flags])
+    for command in COMMANDS.values():
+        command.add_parser(commands, [flags])
     show = commands.add_parser("config", parents=[flags], help="print the settings in force")
     show.add_argument("--json", action="store_true", help="as JSON")
     pages = commands.add_parser("docs", help="print a generated documentation page")
@@ -100,6 +108,11 @@ def run(args: argparse.Namespace) -> int:
     if args.command == "config":
         print_settings(config.shown(settings), as_json=args.json)
         return OK
+    if args.command in COMMANDS:
+        # What a command prints is its answer; programs read it.
+        configure_logging(settings, sys.stderr)
+        code: int = COMMANDS[args.command].run(args, settings)
+        return code
     configure_logging(settings)
     Writer(settings).run()
     return OK

@@ -1,13 +1,13 @@
-"""The only place where the writer's parts are wired together."""
+"""The writer process: a loop per signal, signals of the OS, health."""
 
-import hashlib
 import signal as signals_of_the_os
+import sys
 import threading
 import types
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 import structlog
 from prometheus_client import (
@@ -18,23 +18,19 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from headrace_schema.columns import TABLES_BY_SIGNAL
+from headrace_writer import wiring
 from headrace_writer.config import Settings, parse_endpoint
 from headrace_writer.core.backlog import Backlog, BatchLimits
-from headrace_writer.core.batch import Origin
-from headrace_writer.core.block import DecoderBackend, Layout, Signal
+from headrace_writer.core.block import DecoderBackend, Signal
 from headrace_writer.core.decode import load_backend
 from headrace_writer.errors import Fatal, HeadraceError, Retryable
 from headrace_writer.shell import kafka
-from headrace_writer.shell.batch_store import BatchStore, InsertEvents, Tables
+from headrace_writer.shell.batch_store import InsertEvents
 from headrace_writer.shell.clock import Clock, Deadline, SystemClock
 from headrace_writer.shell.dead_letter import DeadLetterTopic
 from headrace_writer.shell.health import HealthServer
-from headrace_writer.shell.ledger import TABLE as LEDGER
-from headrace_writer.shell.ledger import Ledger
 from headrace_writer.shell.loop import LoopSettings, SignalLoop
-from headrace_writer.shell.replica import Address, Login
-from headrace_writer.shell.shards import Attempt, Shard, Shards
+from headrace_writer.shell.shards import Attempt
 from headrace_writer.telemetry import SignalMetrics, WriterMetrics
 
 T = TypeVar("T")
@@ -118,34 +114,20 @@ class Writer:
     def _loop(self, signal: Signal, backend: DecoderBackend) -> SignalLoop:
         settings, clock = self._settings, self._clock
         metrics = SignalMetrics(self._metrics, signal, settings.topic(signal))
-        group = group_config(settings, signal)
+        group = wiring.group_config(settings, signal)
         topic_id = self._patiently(
             lambda: kafka.topic_id(settings.kafka_bootstrap_servers, group.topic)
         )
-        shards = make_shards(settings, clock)
+        shards = wiring.make_shards(settings, clock)
         for shard in shards.shards:
             shard.on_failure = failure_reporter(metrics)
-        layouts = self._layouts(signal, shards)
         dead_letters = DeadLetterTopic(
             settings.kafka_bootstrap_servers, settings.topic_dlq, group.topic, len(shards), clock
         )
         dead_letters.on_sent = metrics.dead_lettered
         self._patiently(dead_letters.check)
-        tables = Tables(
-            layouts,
-            local_namer(settings),
-            lambda: backend.builder(signal, layouts, len(shards)),
-            Origin(topic_id, len(shards), fingerprint(layouts)),
-        )
-        tables.new_builder()
-        store = BatchStore(
-            tables,
-            shards,
-            kafka.RangeReader(group, clock),
-            dead_letters,
-            Ledger(shards, local_namer(settings)(LEDGER), group.topic),
-            clock,
-            settings.dedup_window_s / 4,
+        store = wiring.make_store(
+            wiring.Parts(settings, signal, backend, topic_id, shards, dead_letters, clock),
             InsertEvents(metrics.inserted, metrics.repaired),
         )
         age = settings.max_age_s(signal)
@@ -158,17 +140,6 @@ class Writer:
         loop.attach(kafka.GroupConsumer(group, loop, clock))
         log.info("signal ready", signal=signal, topic=group.topic, group=group.group)
         return loop
-
-    def _layouts(self, signal: Signal, shards: Shards) -> dict[str, Layout]:
-        local = local_namer(self._settings)
-        found: dict[str, Layout] = {}
-        for table in TABLES_BY_SIGNAL[signal]:
-            found[table] = shards[0].layout(local(table))
-            for shard in shards.shards[1:]:
-                if list(shard.layout(local(table))) != list(found[table]):
-                    msg = f"{table} differs between shards: finish `headrace migrate apply`"
-                    raise Fatal(msg)
-        return found
 
     def _patiently(self, action: Callable[[], T]) -> T:
         """Repeat what is Retryable until the start timeout."""
@@ -215,49 +186,8 @@ def failure_reporter(metrics: SignalMetrics) -> Callable[[Attempt], None]:
     return report
 
 
-def group_config(settings: Settings, signal: Signal) -> kafka.GroupConfig:
-    """The consumer group of one signal."""
-    return kafka.GroupConfig(
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        group=f"{settings.kafka_group_prefix}-{signal}",
-        topic=settings.topic(signal),
-        protocol=settings.kafka_group_protocol,
-        session_timeout_ms=settings.kafka_session_timeout_ms,
-        extra=settings.kafka_extra,
-    )
-
-
-def make_shards(settings: Settings, clock: Clock) -> Shards:
-    """The ClickHouse cluster of the settings; connects on first use."""
-    login = Login(
-        settings.clickhouse_database,
-        settings.clickhouse_user,
-        settings.password,
-        settings.clickhouse_connect_timeout_s,
-        settings.clickhouse_answer_timeout_s,
-    )
-    return Shards(
-        [
-            Shard(number, [Address(*replica) for replica in replicas], login, clock)
-            for number, replicas in enumerate(settings.clickhouse_shards)
-        ]
-    )
-
-
-def local_namer(settings: Settings) -> Callable[[str], str]:
-    """Plain table name → the name of the table that holds rows."""
-    suffix = "_local" if settings.clickhouse_topology == "cluster" else ""
-    return lambda table: table + suffix
-
-
-def fingerprint(layouts: dict[str, Layout]) -> str:
-    """Of everything but messages and plan that block bytes depend on."""
-    text = repr((BLOCK_FORMAT, sorted((t, list(layout)) for t, layout in layouts.items())))
-    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-
-
-def configure_logging(settings: Settings) -> None:
-    """Structured logs on stdout."""
+def configure_logging(settings: Settings, file: TextIO = sys.stdout) -> None:
+    """Structured logs."""
     processors: Sequence[structlog.typing.Processor] = (
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -269,5 +199,7 @@ def configure_logging(settings: Settings) -> None:
     )
     level = {"debug": 10, "info": 20, "warning": 30, "error": 40}[settings.log_level]
     structlog.configure(
-        processors=list(processors), wrapper_class=structlog.make_filtering_bound_logger(level)
+        logger_factory=structlog.PrintLoggerFactory(file),
+        processors=list(processors),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
     )

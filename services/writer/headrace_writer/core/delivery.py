@@ -17,7 +17,7 @@ One batch (a `Plan`) passes these steps, numbered as in docs/architecture.md:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headrace_writer.core.block import Target
 from headrace_writer.core.delivery_effects import (
@@ -84,6 +84,44 @@ def deliver(plan: Plan, completed: Mapping[int, int]) -> Steps[Outcome]:
     return (yield from _insert(plan, plan.partitions, frozenset(plan.rows), trusted=True))
 
 
+@dataclass(frozen=True, slots=True)
+class Intact:
+    """Every block of a stored batch is there in full, as far as replicas answer."""
+
+    silent: bool
+    """Some replica did not."""
+
+
+def repair(  # noqa: PLR0911 (each return is one case of the docstring)
+    plan: Plan, origin: tuple[str, int]
+) -> Steps[Outcome | Intact]:
+    """Insert what ClickHouse lacks of a batch that the ledger has. Nothing is doubled.
+
+    `origin`: today's (fingerprint, shards). A block that is nowhere may be built with today's
+    encoders, under a new IngestId; one that is there in part can only be built as it was.
+    """
+    survey = yield from _survey(plan, frozenset(plan.rows))
+    if survey.doubled:
+        return Stopped(f"more rows than planned in {survey.doubled}: {_named(plan)}")
+    if not survey.missing:
+        return Intact(survey.silent)
+    if survey.silent:
+        return Stopped(f"a replica that may hold the rows does not answer: {_named(plan)}")
+    if (plan.fingerprint, plan.shards) != origin:
+        partly = any(any(survey.counts[target]) for target in survey.missing)
+        if partly or plan.shards != origin[1]:
+            return Stopped(f"{BuildProblem.FORMAT_CHANGED.value}: {_named(plan)}")
+        plan = replace(plan, fingerprint=origin[0]).revised(survey.missing)
+    # Durable before the first insert, for the next replay to finish should this one die.
+    refused = yield from _commit_plan(plan, plan.partitions, {})
+    if refused:
+        return Abandoned(refused)
+    problem = yield from _build(plan)
+    if problem:
+        return problem
+    return (yield from _insert(plan, plan.partitions, survey.missing, trusted=False))
+
+
 def settle(completed: Mapping[int, int]) -> Steps[bool]:
     """Commit the ends of stored batches when no next plan is there to carry them.
 
@@ -99,6 +137,15 @@ def recover(topic_id: str, partitions: tuple[int, ...]) -> Steps[dict[int, Recov
     Returns per partition the next offset; None for "never read: from the beginning"; Stopped; or
     Abandoned where ownership changed meanwhile: recover again what is still owned.
     """
+    found = yield from finish_plans(topic_id, partitions)
+    for partition, position in found.items():
+        if not isinstance(position, Stopped | Abandoned):
+            found[partition] = yield from _beyond_ledger(partition, position)
+    return found
+
+
+def finish_plans(topic_id: str, partitions: tuple[int, ...]) -> Steps[dict[int, Recovered]]:
+    """Finish what the group's last members began; as `recover`, without looking at the ledger."""
     found: dict[int, Recovered] = {}
     plans: list[tuple[Plan, list[int]]] = []
     committed = yield from _ask(Committed(partitions), dict)
@@ -125,9 +172,6 @@ def recover(topic_id: str, partitions: tuple[int, ...]) -> Steps[dict[int, Recov
         outcome = yield from _resolve(plan, tuple(mine))
         for partition in mine:
             found[partition] = _position_after(outcome, plan, partition)
-    for partition, position in found.items():
-        if not isinstance(position, Stopped | Abandoned):
-            found[partition] = yield from _beyond_ledger(partition, position)
     return found
 
 

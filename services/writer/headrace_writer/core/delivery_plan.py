@@ -93,8 +93,9 @@ class Plan:
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
     def ingest_id_of_ledger(self, shard: int) -> int:
-        """Deduplication token of the ledger rows on one shard."""
-        return self.ingest_id(Target("otel_ingest_ledger", shard))
+        """Deduplication token of the ledger rows on one shard: an amended plan has other rows."""
+        text = f"{self.encode()} {shard}"
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
     def same_batch(self, other: "Plan") -> bool:
         """Whether both describe the same messages (revisions may differ)."""

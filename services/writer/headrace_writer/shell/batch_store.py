@@ -15,7 +15,6 @@ from headrace_writer.errors import Poison
 from headrace_writer.shell.clock import Clock
 from headrace_writer.shell.shards import Shards
 
-
 # "Constraint `c` for table t is violated at row 17": counted from 1.
 _ROW = re.compile(r"at row (\d+)")
 # Each costs a commit, a decode and an insert, and some twenty of a plan's 4,096 bytes.

@@ -4,6 +4,7 @@ Offsets are committed synchronously, on the polling thread, with metadata; librd
 nor commits any itself.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -90,6 +91,14 @@ class GroupConfig:
             # Under the consumer protocol the broker decides both.
             settings["session.timeout.ms"] = self.session_timeout_ms
             settings["partition.assignment.strategy"] = "cooperative-sticky"
+        return settings
+
+    def unjoined(self) -> dict[str, Any]:
+        """The configuration of a consumer that reads without joining. librdkafka wants a group
+        id for `assign` even though nothing is joined or committed."""
+        settings = self.librdkafka() | {"group.protocol": "classic"}
+        for name in ("partition.assignment.strategy", "session.timeout.ms"):
+            settings.pop(name, None)
         return settings
 
 
@@ -213,21 +222,41 @@ class RangeReader:
 
         Raises OffsetsGone when the broker starts later than a range does.
         """
-        settings = self._config.librdkafka()
-        # `assign` needs a group id even though nothing is joined or committed.
-        settings |= {"group.protocol": "classic", "auto.offset.reset": "error"}
-        settings.pop("partition.assignment.strategy", None)
-        settings.pop("session.timeout.ms", None)
-        consumer = Consumer(settings)
+        consumer = self._consumer()
         try:
             messages = []
             for partition, start, end in plan.ranges:
-                messages += self._range(consumer, partition, start, end)
+                messages += self._range(consumer, partition, start, end)[0]
             return messages
         finally:
             consumer.close()
 
-    def _range(self, consumer: Consumer, partition: int, start: int, end: int) -> list[Message]:
+    def _consumer(self) -> Consumer:
+        return Consumer(self._config.unjoined() | {"auto.offset.reset": "error"})
+
+    def read_slice(
+        self, partition: int, start: int, end: int, max_bytes: int
+    ) -> tuple[list[Message], int]:
+        """Messages of [start, end) up to about `max_bytes`, and the offset they reach.
+
+        Raises OffsetsGone and Retryable.
+        """
+        consumer = self._consumer()
+        try:
+            messages, reached = self._range(consumer, partition, start, end, max_bytes)
+        finally:
+            consumer.close()
+        nbytes = 0
+        for taken, message in enumerate(messages):
+            nbytes += len(message.value)
+            if taken and nbytes > max_bytes:
+                return messages[:taken], messages[taken - 1].offset + 1
+        return messages, min(end, reached)
+
+    def _range(
+        self, consumer: Consumer, partition: int, start: int, end: int, max_bytes: float = math.inf
+    ) -> tuple[list[Message], int]:
+        """Messages of [start, end), or of its beginning, and the offset to go on from."""
         place = TopicPartition(self._config.topic, partition, start)
         low, high = consumer.get_watermark_offsets(place, timeout=REQUEST_TIMEOUT_S)
         if low > start or high < end:
@@ -235,6 +264,7 @@ class RangeReader:
         consumer.assign([place])
         deadline = Deadline(self._clock, READ_TIMEOUT_S)
         messages: list[Message] = []
+        nbytes = 0
         while not deadline.passed:
             for message in consumer.consume(500, 0.5):
                 error = message.error()
@@ -244,9 +274,10 @@ class RangeReader:
                 taken = _taken(message)
                 if taken.offset < end:
                     messages.append(taken)
+                    nbytes += len(taken.value)
             reached = consumer.position([place])[0].offset
-            if reached >= end:
-                return messages
+            if reached >= end or nbytes >= max_bytes:
+                return messages, reached
         msg = f"partition {partition}: [{start}, {end}) could not be read in {READ_TIMEOUT_S} s"
         raise Retryable(msg)
 

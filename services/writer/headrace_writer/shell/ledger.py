@@ -71,15 +71,15 @@ class Ledger:
         )
 
     def ahead(self, topic_id: str, partition: int, offset: int) -> list[tuple[int, int]]:
-        """Stored ranges of a partition that end after `offset`, sorted. Every replica of the
-        shard is asked: one that lags may not have the newest rows yet."""
+        """Stored ranges of a partition that end after `offset`, sorted. Every replica is asked:
+        one that lags may not have the newest rows yet, and rows stay when shards are added."""
         sql = (
             f"SELECT DISTINCT StartOffset, EndOffset FROM {self._table} "  # noqa: S608 (our names)
             "WHERE TopicId = %(topic_id)s AND Partition = %(partition)s AND EndOffset > %(offset)s"
         )
         parameters = {"topic_id": topic_id, "partition": partition, "offset": offset}
-        shard = self._shards[partition % len(self._shards)]
         ranges: set[tuple[int, int]] = set()
-        for rows in shard.ask_everyone(sql, parameters):
-            ranges.update((int(start), int(end)) for start, end in rows or ())
+        for number in range(len(self._shards)):
+            for rows in self._shards[number].ask_everyone(sql, parameters):
+                ranges.update((int(start), int(end)) for start, end in rows or ())
         return sorted(ranges)

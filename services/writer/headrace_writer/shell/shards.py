@@ -43,11 +43,12 @@ class Shard:
         self, number: int, addresses: Sequence[Address], login: Login, clock: Clock
     ) -> None:
         self.number = number
-        self._addresses = list(addresses)
+        self.addresses = list(addresses)
         self._login = login
         self._clock = clock
         self._local = threading.local()
-        self._preferred = number % len(self._addresses)
+        self._preferred = number % len(self.addresses)
+        self.count_timeout_s = COUNT_TIMEOUT_S
         self.on_failure: Callable[[Attempt], None] = lambda _attempt: None
         self.stopping: Callable[[], bool] = lambda: False
 
@@ -83,7 +84,7 @@ class Shard:
     ) -> list[list[tuple[Any, ...]] | None]:
         """The answer of each replica; None where there is none."""
         answers: list[list[tuple[Any, ...]] | None] = []
-        for address in self._addresses:
+        for address in self.addresses:
             try:
                 answers.append(self._connection(address, counting=True).query(sql, parameters))
             except Retryable:
@@ -93,13 +94,13 @@ class Shard:
     def _until_done(self, action: Callable[[Replica], T], failed: Callable[[Attempt], None]) -> T:
         backoff_s = FIRST_BACKOFF_S
         while True:
-            for _ in self._addresses:
-                address = self._addresses[self._preferred]
+            for _ in self.addresses:
+                address = self.addresses[self._preferred]
                 try:
                     return action(self._connection(address))
                 except Retryable as error:
                     # A token that was sent may be stored: from here on the outcome is in doubt.
-                    self._preferred = (self._preferred + 1) % len(self._addresses)
+                    self._preferred = (self._preferred + 1) % len(self.addresses)
                     attempt = Attempt(self.number, address, error, backoff_s)
                     failed(attempt)
                     self.on_failure(attempt)
@@ -116,7 +117,7 @@ class Shard:
         if replica is None:
             login = self._login
             if counting:
-                login = login._replace(answer_timeout_s=COUNT_TIMEOUT_S)
+                login = login._replace(answer_timeout_s=self.count_timeout_s)
             replica = known[address, counting] = Replica(address, login)
         return replica
 

@@ -1,0 +1,77 @@
+"""Looking at a group and its topic without joining: what the audit and replays start from."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from headrace_writer.errors import Fatal, Retryable
+from headrace_writer.shell.kafka import REQUEST_TIMEOUT_S, GroupConfig
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionView:
+    """One partition now. `committed` is None without a commit; `metadata` is a plan or empty."""
+
+    low: int
+    high: int
+    committed: int | None
+    metadata: str
+
+
+class GroupView:
+    """Reads offsets. Close it after use; every method raises Retryable when nobody answers."""
+
+    def __init__(self, config: GroupConfig) -> None:
+        self._config = config
+        self._consumer = Consumer(config.unjoined() | {"log_level": 0})
+
+    def partitions(self) -> list[int]:
+        """Partitions of the topic. Raises Fatal when it does not exist."""
+        topic = self._config.topic
+        with self._answering():
+            found = self._consumer.list_topics(topic, timeout=REQUEST_TIMEOUT_S).topics[topic]
+        if found.error is not None:
+            msg = f"topic {topic} on {self._config.bootstrap_servers}: {found.error.str()}"
+            raise Fatal(msg)
+        return sorted(found.partitions)
+
+    def read(self) -> dict[int, PartitionView]:
+        """Every partition's range and commit. The commits are read first."""
+        topic = self._config.topic
+        places = [TopicPartition(topic, number) for number in self.partitions()]
+        found = {}
+        with self._answering():
+            committed = self._consumer.committed(places, timeout=REQUEST_TIMEOUT_S)
+            for place in committed:
+                low, high = self._consumer.get_watermark_offsets(place, timeout=REQUEST_TIMEOUT_S)
+                offset = place.offset if place.offset >= 0 else None
+                found[place.partition] = PartitionView(low, high, offset, place.metadata or "")
+        return found
+
+    def offsets_at(self, timestamp_ms: int) -> dict[int, int]:
+        """Partition → first offset whose message is not older; the end where there is none."""
+        topic = self._config.topic
+        asked = [TopicPartition(topic, number, timestamp_ms) for number in self.partitions()]
+        found = {}
+        with self._answering():
+            for place in self._consumer.offsets_for_times(asked, timeout=REQUEST_TIMEOUT_S):
+                if place.offset >= 0:
+                    found[place.partition] = place.offset
+                else:
+                    _, found[place.partition] = self._consumer.get_watermark_offsets(
+                        place, timeout=REQUEST_TIMEOUT_S
+                    )
+        return found
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except KafkaException as failure:
+            msg = f"Kafka at {self._config.bootstrap_servers}: {failure.args[0].str()}"
+            raise Retryable(msg) from failure

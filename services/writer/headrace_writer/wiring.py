@@ -1,0 +1,113 @@
+"""From settings to parts: the one place where the writer's and the commands' parts are made."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from headrace_schema.columns import TABLES_BY_SIGNAL
+from headrace_writer.config import Settings
+from headrace_writer.core.batch import Origin
+from headrace_writer.core.block import DecoderBackend, Layout, Signal
+from headrace_writer.errors import Fatal
+from headrace_writer.shell import kafka
+from headrace_writer.shell.batch_store import BatchStore, DeadLetters, InsertEvents, Tables
+from headrace_writer.shell.clock import Clock
+from headrace_writer.shell.ledger import TABLE as LEDGER
+from headrace_writer.shell.ledger import Ledger
+from headrace_writer.shell.replica import Address, Login
+from headrace_writer.shell.shards import Shard, Shards
+
+# Changes when the same messages would give other block bytes.
+BLOCK_FORMAT = "1"
+
+
+def group_config(settings: Settings, signal: Signal) -> kafka.GroupConfig:
+    """The consumer group of one signal."""
+    return kafka.GroupConfig(
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        group=f"{settings.kafka_group_prefix}-{signal}",
+        topic=settings.topic(signal),
+        protocol=settings.kafka_group_protocol,
+        session_timeout_ms=settings.kafka_session_timeout_ms,
+        extra=settings.kafka_extra,
+    )
+
+
+def make_shards(settings: Settings, clock: Clock) -> Shards:
+    """The ClickHouse cluster of the settings; connects on first use."""
+    login = Login(
+        settings.clickhouse_database,
+        settings.clickhouse_user,
+        settings.password,
+        settings.clickhouse_connect_timeout_s,
+        settings.clickhouse_answer_timeout_s,
+    )
+    return Shards(
+        [
+            Shard(number, [Address(*replica) for replica in replicas], login, clock)
+            for number, replicas in enumerate(settings.clickhouse_shards)
+        ]
+    )
+
+
+def local_namer(settings: Settings) -> Callable[[str], str]:
+    """Plain table name → the name of the table that holds rows."""
+    suffix = "_local" if settings.clickhouse_topology == "cluster" else ""
+    return lambda table: table + suffix
+
+
+def fingerprint(layouts: dict[str, Layout]) -> str:
+    """Of everything but messages and plan that block bytes depend on."""
+    text = repr((BLOCK_FORMAT, sorted((t, list(layout)) for t, layout in layouts.items())))
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def layouts(settings: Settings, signal: Signal, shards: Shards) -> dict[str, Layout]:
+    """The INSERT headers of a signal's tables. Raises Fatal when shards differ."""
+    local = local_namer(settings)
+    found: dict[str, Layout] = {}
+    for table in TABLES_BY_SIGNAL[signal]:
+        found[table] = shards[0].layout(local(table))
+        for shard in shards.shards[1:]:
+            if list(shard.layout(local(table))) != list(found[table]):
+                msg = f"{table} differs between shards: finish `headrace migrate apply`"
+                raise Fatal(msg)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a store is made of."""
+
+    settings: Settings
+    signal: Signal
+    backend: DecoderBackend
+    topic_id: str
+    shards: Shards
+    dead_letters: DeadLetters
+    clock: Clock
+
+
+def make_store(parts: Parts, events: InsertEvents) -> BatchStore:
+    """The store of one signal; asks ClickHouse for its tables. Raises Fatal, LayoutError."""
+    settings, signal, shards = parts.settings, parts.signal, parts.shards
+    group = group_config(settings, signal)
+    headers = layouts(settings, signal, shards)
+    tables = Tables(
+        headers,
+        local_namer(settings),
+        lambda: parts.backend.builder(signal, headers, len(shards)),
+        Origin(parts.topic_id, len(shards), fingerprint(headers)),
+    )
+    # A column that no encoder fills stops the start, not the first batch.
+    tables.new_builder()
+    return BatchStore(
+        tables,
+        shards,
+        kafka.RangeReader(group, parts.clock),
+        parts.dead_letters,
+        Ledger(shards, local_namer(settings)(LEDGER), group.topic),
+        parts.clock,
+        settings.dedup_window_s / 4,
+        events,
+    )
