@@ -27,6 +27,7 @@ from headrace_writer.core.delivery_effects import (
     Position,
     Stopped,
     Stored,
+    TablesUnchanged,
     Wait,
 )
 from headrace_writer.core.delivery_plan import Plan, Range
@@ -69,6 +70,11 @@ class Writer:
         self.answer: Any = None
         self.insertion: _Insertion | None = None
         self.zombies: list[_Insertion] = []
+        self.encoding = delivery.Encoding(world.fingerprint, 2)
+        """Of the table headers at its start. An insert under another header ends the process."""
+        self.outdated = False
+        self.amending = False
+        """Between finding the tables unchanged and committing a plan for them."""
         self.unsettled = False
         """A commit is without answer: it is repeated before any rebalance callback is served."""
 
@@ -123,7 +129,7 @@ class Writer:
         self.epochs = dict(self.owned)
         new = tuple(sorted(p for p in self.owned if p not in self.position))
         if new:
-            self.kind, self.work = "recover", delivery.recover(TOPIC_ID, new)
+            self.kind, self.work = "recover", delivery.recover(TOPIC_ID, new, self.encoding)
             return
         ranges = []
         for partition in sorted(self.owned):
@@ -132,13 +138,17 @@ class Writer:
             if end > start and self.world.rng.random() < 0.8:
                 ranges.append(Range(partition, start, end))
         if ranges:
-            plan = Plan(TOPIC_ID, tuple(ranges), 2, "f", hash(tuple(ranges)), self.world.now, {})
+            plan = self._plan(tuple(ranges))
             self.plan = self.world.complete(plan)
             done, self.completed = self.completed, {}
             self.kind, self.work = "deliver", delivery.deliver(self.plan, done)
         elif self.completed:
             done, self.completed = self.completed, {}
             self.kind, self.work = "settle", delivery.settle(done)
+
+    def _plan(self, ranges: tuple[Range, ...]) -> Plan:
+        fingerprint, shards = self.encoding
+        return Plan(TOPIC_ID, ranges, shards, fingerprint, hash(ranges), self.world.now, {})
 
     def _ended(self, outcome: Any) -> None:
         if self.kind == "recover":
@@ -177,13 +187,18 @@ class Writer:
             case Owned(partitions):
                 return all(self._still_mine(p) for p in partitions)
             case Commit(positions):
+                self.amending = False
                 if not all(self._still_mine(p) for p in positions):
                     return CommitResult.FENCED
                 return self.send_commit(positions)
             case Committed(partitions):
                 return {p: kafka.committed[p] for p in partitions if p in kafka.committed}
             case Build(plan):
-                return BuildProblem.PAYLOAD_CHANGED if plan.topic_id != TOPIC_ID else None
+                return None if self.encoding.builds(plan) else BuildProblem.FORMAT_CHANGED
+            case TablesUnchanged():
+                self.outdated = self.encoding.fingerprint != world.fingerprint
+                self.amending = True
+                return None
             case Expired(plan):
                 return world.now - plan.planned_at_ms > world.window / 4
             case Insert(plan, targets):
@@ -218,6 +233,9 @@ class Writer:
         """One attempt of one block. True when nothing is left to insert."""
         if not insertion.left:
             return True
+        if self.encoding.fingerprint != self.world.fingerprint:
+            self.outdated = True
+            return False
         target = insertion.left[0]
         refused = self.world.refusals(insertion.plan, target)
         if refused:
@@ -237,6 +255,7 @@ class Writer:
         self.work = None
         self.answer = None
         self.unsettled = False
+        self.amending = False
         self.position.clear()
         self.completed.clear()
         if self.insertion is not None:

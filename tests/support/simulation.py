@@ -155,6 +155,8 @@ class World:
         self.window = 4_000
         self.now = 0
         self.faults = Faults()
+        self.fingerprint = "f1"
+        """Of the tables' headers; a migration changes it."""
         self.kafka = Kafka(self.rng, partitions)
         self.shards = [Shard(self.rng, self.window) for _ in range(2)]
         self.ledger: dict[tuple[int, int, int], bool] = {}
@@ -203,6 +205,18 @@ class World:
             if row.shard == target.shard
         )
         return Block(plan.ingest_id(target), rows)
+
+    def torn(self, plan: Plan) -> bool:
+        """Whether a block of the plan is stored for some days and not for others."""
+        for target in plan.rows:
+            shard = self.shards[target.shard]
+            for revision in range(plan.revisions.get(target, 0) + 2):
+                ingest_id = plan.ingest_id(target, revision)
+                days = {row.day for row in self.block(plan, target).rows}
+                here = {day for i, day in shard.hashes if i == ingest_id}
+                if here and here != days:
+                    return True
+        return False
 
     def complete(self, plan: Plan) -> Plan:
         """Fill in what decoding the planned messages tells."""

@@ -43,6 +43,7 @@ class World:
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
     dead_letters: DeadLetters = field(default_factory=DeadLetters)
     clock: ManualClock = field(default_factory=ManualClock)
+    fingerprint: str = "print"
 
     def produce(self, partition: int, spans: int = 4) -> None:
         offset = len(self.broker.logs[partition])
@@ -68,8 +69,8 @@ class Writer:
         tables = Tables(
             LAYOUTS,
             lambda table: table + "_local",
-            lambda: ReferenceBackend().builder("traces", LAYOUTS, 2, "none"),
-            Origin("topic-1", 2, "print"),
+            lambda shards: ReferenceBackend().builder("traces", LAYOUTS, shards, "none"),
+            Origin("topic-1", 2, world.fingerprint),
         )
         store = BatchStore(
             tables,

@@ -35,8 +35,6 @@ from headrace_writer.telemetry import SignalMetrics, WriterMetrics
 
 T = TypeVar("T")
 
-# Changes when the same messages would give other block bytes.
-BLOCK_FORMAT = "1"
 START_RETRY_S = 0.5
 
 log = structlog.get_logger()

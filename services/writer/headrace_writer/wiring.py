@@ -96,7 +96,7 @@ def make_store(parts: Parts, events: InsertEvents) -> BatchStore:
     tables = Tables(
         headers,
         local_namer(settings),
-        lambda: parts.backend.builder(signal, headers, len(shards)),
+        lambda count: parts.backend.builder(signal, headers, count),
         Origin(parts.topic_id, len(shards), fingerprint(headers)),
     )
     # A column that no encoder fills stops the start, not the first batch.

@@ -203,7 +203,8 @@ class Replay:
 
     def _finish_earlier(self, partitions: tuple[int, ...]) -> None:
         """Bring a replay that died to its end."""
-        found = self._do(delivery.finish_plans(self._topic_id, partitions))
+        today = self._store.tables.origin.encoding
+        found = self._do(delivery.finish_plans(self._topic_id, partitions, today))
         for partition, place in found.items():
             if isinstance(place, Stopped | Abandoned):
                 msg = f"an earlier replay left partition {partition} unfinished: {place.why}"
@@ -242,8 +243,7 @@ class Replay:
         if key in done:
             return
         done.add(key)
-        origin = self._store.tables.origin
-        outcome = self._do(delivery.repair(plan, (origin.fingerprint, origin.shards)))
+        outcome = self._do(delivery.repair(plan, self._store.tables.origin.encoding))
         if isinstance(outcome, delivery.Intact):
             self._result.intact += 1
         elif isinstance(outcome, Stored):

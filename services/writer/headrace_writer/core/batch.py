@@ -7,6 +7,7 @@ from clickhouse_cityhash.cityhash import CityHash64
 
 from headrace_writer.core.backlog import Message
 from headrace_writer.core.block import Block, BlockBuilder, Rejection, Target
+from headrace_writer.core.delivery import Encoding
 from headrace_writer.core.delivery_plan import Plan, Range
 
 # Messages are decoded in slices of about this many payload bytes, so that a batch can be closed
@@ -39,6 +40,11 @@ class Origin:
     topic_id: str
     shards: int
     fingerprint: str
+
+    @property
+    def encoding(self) -> Encoding:
+        """What decides whether an older plan can be built as it was."""
+        return Encoding(self.fingerprint, self.shards)
 
 
 @dataclass(slots=True)

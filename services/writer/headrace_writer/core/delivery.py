@@ -18,6 +18,7 @@ One batch (a `Plan`) passes these steps, numbered as in docs/architecture.md:
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from headrace_writer.core.block import Target
 from headrace_writer.core.delivery_effects import (
@@ -42,6 +43,7 @@ from headrace_writer.core.delivery_effects import (
     Stopped,
     Stored,
     T,
+    TablesUnchanged,
     Wait,
 )
 from headrace_writer.core.delivery_plan import Plan, PlanUnreadable, decode_plan
@@ -55,6 +57,24 @@ PARTIAL_LOOKS = 90
 
 
 Recovered = int | Stopped | Abandoned | None
+
+
+class Encoding(NamedTuple):
+    """How this process builds blocks: the fingerprint of encoders and table headers, and onto
+    how many shards."""
+
+    fingerprint: str
+    shards: int
+
+    @classmethod
+    def of(cls, plan: Plan) -> "Encoding":
+        """The one that a plan was made with."""
+        return cls(plan.fingerprint, plan.shards)
+
+    def builds(self, plan: Plan) -> bool:
+        """Whether the plan's blocks come out as they were planned. Rows go to as many shards as
+        there were then, so shards may have been added, but not removed."""
+        return plan.fingerprint == self.fingerprint and plan.shards <= self.shards
 
 
 class Void:
@@ -79,8 +99,7 @@ def deliver(plan: Plan, completed: Mapping[int, int]) -> Steps[Outcome]:
         return Abandoned("lost a partition before its insert")
     if (yield from _ask(Expired(plan), bool)):
         # A window that has passed no longer drops repeated blocks: look before inserting.
-        outcome = yield from _complete(plan, plan.partitions)
-        return Abandoned("planned anew") if isinstance(outcome, Void) else outcome
+        return (yield from _complete(plan, plan.partitions, Encoding.of(plan)))
     return (yield from _insert(plan, plan.partitions, frozenset(plan.rows), trusted=True))
 
 
@@ -92,14 +111,8 @@ class Intact:
     """Some replica did not."""
 
 
-def repair(  # noqa: PLR0911 (each return is one case of the docstring)
-    plan: Plan, origin: tuple[str, int]
-) -> Steps[Outcome | Intact]:
-    """Insert what ClickHouse lacks of a batch that the ledger has. Nothing is doubled.
-
-    `origin`: today's (fingerprint, shards). A block that is nowhere may be built with today's
-    encoders, under a new IngestId; one that is there in part can only be built as it was.
-    """
+def repair(plan: Plan, today: Encoding) -> Steps[Outcome | Intact]:
+    """Insert what ClickHouse lacks of a batch that the ledger has. Nothing is doubled."""
     survey = yield from _survey(plan, frozenset(plan.rows))
     if survey.doubled:
         return Stopped(f"more rows than planned in {survey.doubled}: {_named(plan)}")
@@ -107,19 +120,9 @@ def repair(  # noqa: PLR0911 (each return is one case of the docstring)
         return Intact(survey.silent)
     if survey.silent:
         return Stopped(f"a replica that may hold the rows does not answer: {_named(plan)}")
-    if (plan.fingerprint, plan.shards) != origin:
-        partly = any(any(survey.counts[target]) for target in survey.missing)
-        if partly or plan.shards != origin[1]:
-            return Stopped(f"{BuildProblem.FORMAT_CHANGED.value}: {_named(plan)}")
-        plan = replace(plan, fingerprint=origin[0]).revised(survey.missing)
-    # Durable before the first insert, for the next replay to finish should this one die.
-    refused = yield from _commit_plan(plan, plan.partitions, {})
-    if refused:
-        return Abandoned(refused)
-    problem = yield from _build(plan)
-    if problem:
-        return problem
-    return (yield from _insert(plan, plan.partitions, survey.missing, trusted=False))
+    if not today.builds(plan):
+        return (yield from _insert_anew(plan, plan.partitions, today))
+    return (yield from _insert_amended(plan, plan.partitions, survey.missing))
 
 
 def settle(completed: Mapping[int, int]) -> Steps[bool]:
@@ -131,20 +134,24 @@ def settle(completed: Mapping[int, int]) -> Steps[bool]:
     return not (yield from _commit({p: (end, "") for p, end in completed.items()}))
 
 
-def recover(topic_id: str, partitions: tuple[int, ...]) -> Steps[dict[int, Recovered]]:
+def recover(
+    topic_id: str, partitions: tuple[int, ...], today: Encoding
+) -> Steps[dict[int, Recovered]]:
     """Find where each newly assigned partition goes on, finishing what its last owner began.
 
     Returns per partition the next offset; None for "never read: from the beginning"; Stopped; or
     Abandoned where ownership changed meanwhile: recover again what is still owned.
     """
-    found = yield from finish_plans(topic_id, partitions)
+    found = yield from finish_plans(topic_id, partitions, today)
     for partition, position in found.items():
         if not isinstance(position, Stopped | Abandoned):
             found[partition] = yield from _beyond_ledger(partition, position)
     return found
 
 
-def finish_plans(topic_id: str, partitions: tuple[int, ...]) -> Steps[dict[int, Recovered]]:
+def finish_plans(
+    topic_id: str, partitions: tuple[int, ...], today: Encoding
+) -> Steps[dict[int, Recovered]]:
     """Finish what the group's last members began; as `recover`, without looking at the ledger."""
     found: dict[int, Recovered] = {}
     plans: list[tuple[Plan, list[int]]] = []
@@ -167,20 +174,31 @@ def finish_plans(topic_id: str, partitions: tuple[int, ...]) -> Steps[dict[int, 
                 "delete the group's offsets to read the new one from its beginning"
             )
         else:
-            _gather(plans, plan, partition)
+            _gather(plans, plan, partition, today)
     for plan, mine in plans:
-        outcome = yield from _resolve(plan, tuple(mine))
+        outcome = yield from _resolve(plan, tuple(mine), today)
         for partition in mine:
             found[partition] = _position_after(outcome, plan, partition)
     return found
 
 
-def _gather(plans: list[tuple[Plan, list[int]]], plan: Plan, partition: int) -> None:
+def _gather(
+    plans: list[tuple[Plan, list[int]]], plan: Plan, partition: int, today: Encoding
+) -> None:
     for i, (other, mine) in enumerate(plans):
         if other.same_batch(plan):
-            plans[i] = (other.merged(plan), [*mine, partition])
+            plans[i] = (_merged(other, plan, today), [*mine, partition])
             return
     plans.append((plan, [partition]))
+
+
+def _merged(one: Plan, other: Plan, today: Encoding) -> Plan:
+    """One batch's plan from two partitions. If either was encoded anew for today's tables, its
+    blocks have their new IngestIds already and must not get others."""
+    plan = one.merged(other)
+    if today.fingerprint in (one.fingerprint, other.fingerprint):
+        plan = replace(plan, fingerprint=today.fingerprint)
+    return plan
 
 
 def _readable_plan(position: Position | None) -> Plan | None:
@@ -196,14 +214,14 @@ def _position_after(outcome: Outcome | Void, plan: Plan, partition: int) -> Reco
     return plan.starts[partition] if isinstance(outcome, Void) else outcome
 
 
-def _resolve(plan: Plan, mine: tuple[int, ...]) -> Steps[Outcome | Void]:
+def _resolve(plan: Plan, mine: tuple[int, ...], today: Encoding) -> Steps[Outcome | Void]:
     """Finish a plan found on assignment."""
     everywhere = yield from _ask(Committed(plan.partitions), dict)
     valid = True
     for partition in plan.partitions:
         other = _readable_plan(everywhere.get(partition))
         if other is not None and other.same_batch(plan):
-            plan = plan.merged(other)
+            plan = _merged(plan, other, today)
         else:
             valid = False
     while not valid:
@@ -217,24 +235,56 @@ def _resolve(plan: Plan, mine: tuple[int, ...]) -> Steps[Outcome | Void]:
             yield from _ask(Wait("a replica that may hold the rows does not answer"), object)
         else:
             return Void()
-    return (yield from _complete(plan, mine))
+    return (yield from _complete(plan, mine, today))
 
 
-def _complete(plan: Plan, mine: tuple[int, ...]) -> Steps[Outcome | Void]:
+def _complete(plan: Plan, mine: tuple[int, ...], today: Encoding) -> Steps[Outcome]:
     """Insert what is not there yet of a plan that may have been inserted before."""
     survey = yield from _survey(plan, frozenset(plan.rows))
     if survey.doubled:
         return Stopped(f"more rows than planned in {survey.doubled}: {_named(plan)}")
     if not survey.missing and not plan.rejected:
         return (yield from _finish(plan, verified=not survey.silent))
+    if not today.builds(plan):
+        # Another owner may have finished it with amendments (so, under IngestIds) not known here.
+        known = yield from _ask(LedgerAhead(mine[0], plan.starts[mine[0]]), list)
+        if (plan.starts[mine[0]], plan.ends[mine[0]]) in known:
+            return Stored(plan)
+        return (yield from _insert_anew(plan, mine, today))
     problem = yield from _build(plan)
     if problem is not None:
-        alone = set(plan.partitions) == set(mine)
-        untouched = not survey.seen and not survey.silent
-        if problem.reason is BuildProblem.FORMAT_CHANGED and alone and untouched:
-            return Void()
         return problem
     return (yield from _insert(plan, mine, survey.missing, trusted=False))
+
+
+def _insert_anew(plan: Plan, mine: tuple[int, ...], today: Encoding) -> Steps[Outcome]:
+    """Insert what is missing by today's encoders: blocks that are nowhere get new IngestIds, for
+    their bytes will be others. One that is there in part only its old bytes could complete."""
+    yield from _ask(TablesUnchanged(), object)
+    looks = 0
+    survey = yield from _survey(plan, frozenset(plan.rows))
+    while survey.silent or (survey.partial and looks < PARTIAL_LOOKS):
+        looks += not survey.silent
+        yield from _ask(Wait("a replica that may hold rows of an older encoding"), object)
+        survey = yield from _survey(plan, frozenset(plan.rows))
+    partly = any(any(survey.counts[target]) for target in survey.missing)
+    if partly or plan.shards > today.shards:
+        return Stopped(f"{BuildProblem.FORMAT_CHANGED.value}: {_named(plan)}")
+    plan = replace(plan, fingerprint=today.fingerprint).revised(survey.missing)
+    return (yield from _insert_amended(plan, mine, survey.missing))
+
+
+def _insert_amended(
+    plan: Plan, mine: tuple[int, ...], missing: frozenset[Target]
+) -> Steps[Outcome]:
+    """Make the plan durable first: whoever finishes it must know its IngestIds."""
+    denied = yield from _commit_plan(plan, mine, {})
+    if denied:
+        return Abandoned(denied)
+    problem = yield from _build(plan)
+    if problem is not None:
+        return problem
+    return (yield from _insert(plan, mine, missing, trusted=False))
 
 
 def _insert(

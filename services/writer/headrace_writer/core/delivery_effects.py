@@ -72,6 +72,12 @@ class Build:
 
 
 @dataclass(frozen=True, slots=True)
+class TablesUnchanged:
+    """Look whether the tables still have the headers that this process read at its start → None.
+    If not, the process must end: a newer one may be encoding the same batch."""
+
+
+@dataclass(frozen=True, slots=True)
 class Expired:
     """Ask whether the plan is older than a quarter of the deduplication window → bool."""
 
@@ -144,6 +150,7 @@ Effect = (
     | Commit
     | Committed
     | Build
+    | TablesUnchanged
     | Expired
     | Insert
     | Count

@@ -8,10 +8,10 @@ from typing import Protocol
 from headrace_writer.core import batch
 from headrace_writer.core.backlog import Message
 from headrace_writer.core.batch import BadMessage, Decoded, NewBuilder, Origin
-from headrace_writer.core.block import Block, Layout, Target
+from headrace_writer.core.block import Block, BlockBuilder, Layout, Target
 from headrace_writer.core.delivery_effects import BuildProblem, Inserted
 from headrace_writer.core.delivery_plan import Exclusion, Plan
-from headrace_writer.errors import Poison
+from headrace_writer.errors import LayoutError, Poison
 from headrace_writer.shell.clock import Clock
 from headrace_writer.shell.shards import Shards
 
@@ -65,8 +65,17 @@ class Tables:
     """Plain table name → the server's INSERT header."""
     local_name: Callable[[str], str]
     """Plain table name → the table to insert into."""
-    new_builder: NewBuilder
+    builder_for: Callable[[int], BlockBuilder]
+    """A builder of blocks for so many shards."""
     origin: Origin
+
+    def new_builder(self) -> BlockBuilder:
+        """For new batches."""
+        return self.builder_for(self.origin.shards)
+
+    def builder_of(self, plan: Plan) -> NewBuilder:
+        """For a plan's blocks, whose rows are spread over as many shards as there were then."""
+        return lambda: self.builder_for(plan.shards)
 
 
 @dataclass(slots=True)
@@ -100,8 +109,7 @@ class BatchStore:
         return self._decoded.plan, rest
 
     def build(self, plan: Plan) -> BuildProblem | None:
-        origin = self.tables.origin
-        if (plan.fingerprint, plan.shards) != (origin.fingerprint, origin.shards):
+        if not self.tables.origin.encoding.builds(plan):
             return BuildProblem.FORMAT_CHANGED
         problem = self._read_again(plan)
         decoded = self._decoded
@@ -110,7 +118,7 @@ class BatchStore:
         if decoded.plan == plan and decoded.builder.rows and not plan.excluded:
             self._keep(batch.finish(plan, decoded.builder))
         else:
-            self._keep(batch.blocks_of(plan, decoded.messages, self.tables.new_builder))
+            self._keep(batch.blocks_of(plan, decoded.messages, self.tables.builder_of(plan)))
         return None
 
     def _read_again(self, plan: Plan) -> BuildProblem | None:
@@ -123,13 +131,21 @@ class BatchStore:
             return BuildProblem.OFFSETS_GONE
         if batch.payload_hash(messages) != plan.payload_hash:
             return BuildProblem.PAYLOAD_CHANGED
-        builder = self.tables.new_builder()
+        builder = self.tables.builder_of(plan)()
         _, bad = batch.append(builder, messages)
         self._decoded = Decoded(plan, builder, bad, messages)
         return None
 
     def _keep(self, blocks: list[Block]) -> None:
         self._blocks = {block.target: block for block in blocks}
+
+    def check_tables(self) -> None:
+        for table, layout in self.tables.layouts.items():
+            for number in range(len(self.shards)):
+                name = self.tables.local_name(table)
+                if list(self.shards[number].layout(name)) != list(layout):
+                    msg = f"{name} on shard {number} has changed since the start: restart"
+                    raise LayoutError(msg)
 
     def expired(self, plan: Plan) -> bool:
         return self.clock.now() - plan.planned_at_ms / 1000 > self.max_plan_age_s
@@ -163,7 +179,7 @@ class BatchStore:
         assert self._decoded is not None, "build() comes before insert()"
         gone = {(e.partition, e.offset) for e in plan.excluded if e.target == target}
         kept = [message for message in self._decoded.messages if message[:2] not in gone]
-        counts = batch.rows_by_message(target, kept, self.tables.new_builder)
+        counts = batch.rows_by_message(target, kept, self.tables.builder_of(plan))
         named = _ROW.search(self._refusals[target])
         if named and len(gone) < MOST_CULPRITS:
             before = 0
@@ -190,6 +206,8 @@ class BatchStore:
         return outcomes
 
     def count(self, target: Target, ingest_ids: tuple[int, ...]) -> list[int | None]:
+        if target.shard >= len(self.shards):
+            return [None]  # a shard that was removed: nobody can say what it holds
         table = self.tables.local_name(target.table)
         ids = ", ".join(f"toUInt64({i})" for i in ingest_ids)
         sql = f"SELECT count() FROM {table} WHERE IngestId IN ({ids})"  # noqa: S608 (our names)

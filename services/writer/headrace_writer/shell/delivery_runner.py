@@ -28,6 +28,7 @@ from headrace_writer.core.delivery_effects import (
     Owned,
     Position,
     Steps,
+    TablesUnchanged,
     Wait,
 )
 from headrace_writer.core.delivery_plan import Plan
@@ -56,6 +57,9 @@ class Store(Protocol):
 
     def build(self, plan: Plan) -> BuildProblem | None:
         """Make the plan's blocks ready to insert."""
+
+    def check_tables(self) -> None:
+        """Raise LayoutError when a table has another header than at the start."""
 
     def expired(self, plan: Plan) -> bool:
         """Whether the plan is older than a quarter of the deduplication window."""
@@ -141,6 +145,8 @@ def in_background(effect: Effect, store: Store) -> Any:  # noqa: PLR0911 (one pe
     match effect:
         case Build(plan):
             return store.build(plan)
+        case TablesUnchanged():
+            return store.check_tables()
         case Expired(plan):
             return store.expired(plan)
         case Insert(plan, targets):

@@ -164,7 +164,8 @@ class SignalLoop:
         new = self.ownership.unrecovered
         reason = self._backlog.closes(now)
         if new:
-            steps = delivery.recover(self._store.tables.origin.topic_id, new)
+            origin = self._store.tables.origin
+            steps = delivery.recover(origin.topic_id, new, origin.encoding)
             self._start(steps, self._recovered)
         elif reason is not None:
             self._deliver(reason)
