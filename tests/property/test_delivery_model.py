@@ -24,6 +24,7 @@ from headrace_writer.core.delivery_effects import (
     TablesUnchanged,
 )
 from headrace_writer.core.delivery_plan import Plan, decode_plan
+from headrace_writer.core.delivery_survey import Verified
 from support.simulated_writer import Lies, ProtocolStoppedError, Writer
 from support.simulation import Faults, World
 
@@ -348,8 +349,8 @@ REMOVED: dict[str, tuple[str, Any]] = {
     "a found plan is ignored": ("_resolve", answering(lambda _plan: delivery.Void())),
     "a found plan is taken as stored": ("_resolve", answering(Stored)),
     "rows are not counted": (
-        "_verify",
-        answering(lambda _plan: delivery._Verified(frozenset(), complete=True)),
+        "verify",
+        answering(lambda _plan: Verified(frozenset(), complete=True)),
     ),
     "a plan refused for one partition is replayed": ("_resolve", part_of_a_plan_is_a_plan),
     "a denied amendment voids the plan": ("_position_after", fenced_means_never_valid),

@@ -23,6 +23,7 @@ from headrace_writer.core.delivery_effects import (
     Inserted,
     Ledger,
     LedgerAhead,
+    LedgerPlans,
     Owned,
     Position,
     Stopped,
@@ -215,9 +216,12 @@ class Writer:
             case Ledger(plan, verified):
                 for r in plan.ranges:
                     world.ledger[r] = verified or world.ledger.get(r, False)
+                    world.ledger_plans.setdefault(r, []).append(plan)
                 return None
             case LedgerAhead(partition, offset):
                 return sorted((s, e) for p, s, e in world.ledger if p == partition and e > offset)
+            case LedgerPlans(place):
+                return world.ledger_plans.get(place, [])
             case Wait():
                 for _ in range(3):
                     world.tick()

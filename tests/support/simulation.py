@@ -161,6 +161,7 @@ class World:
         self.shards = [Shard(self.rng, self.window) for _ in range(2)]
         self.ledger: dict[tuple[int, int, int], bool] = {}
         """Stored ranges (partition, start, end) and whether their rows were verified."""
+        self.ledger_plans: dict[tuple[int, int, int], list[Plan]] = {}
         record = 0
         for log in self.kafka.logs:
             for _ in range(messages):

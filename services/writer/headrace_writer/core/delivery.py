@@ -28,33 +28,24 @@ from headrace_writer.core.delivery_effects import (
     Commit,
     CommitResult,
     Committed,
-    Count,
     DeadLetter,
-    Effect,
     Expired,
     Insert,
     Inserted,
     Ledger,
     LedgerAhead,
+    LedgerPlans,
     Outcome,
     Owned,
     Position,
     Steps,
     Stopped,
     Stored,
-    T,
     TablesUnchanged,
     Wait,
 )
 from headrace_writer.core.delivery_plan import Plan, PlanUnreadable, decode_plan
-
-# A block under doubt is looked at this often before "not seen" means "not there": replication
-# usually takes well under a second, and the shell waits about one second between looks.
-LOOKS = 5
-# Parts that sit on different replicas do come together; when not even a minute and a half brings
-# them, one ClickHouse partition of the block is burnt, and a person has to decide.
-PARTIAL_LOOKS = 90
-
+from headrace_writer.core.delivery_survey import PARTIAL_LOOKS, ask, named, take_survey, verify
 
 Recovered = int | Stopped | Abandoned | None
 
@@ -81,12 +72,6 @@ class Void:
     """A committed plan of which nothing was or ever will be inserted: plan afresh."""
 
 
-def _ask(effect: Effect, _kind: type[T]) -> Steps[T]:
-    """Yield one effect and hand back its answer under the type the effect documents."""
-    answer = yield effect
-    return answer  # type: ignore[return-value]
-
-
 def deliver(plan: Plan, completed: Mapping[int, int]) -> Steps[Outcome]:
     """Store one new batch. `completed`: partition → end of the previous, stored batch."""
     refused = yield from _commit_plan(plan, plan.partitions, completed)
@@ -95,9 +80,9 @@ def deliver(plan: Plan, completed: Mapping[int, int]) -> Steps[Outcome]:
     problem = yield from _build(plan)
     if problem:
         return problem
-    if not (yield from _ask(Owned(plan.partitions), bool)):
+    if not (yield from ask(Owned(plan.partitions), bool)):
         return Abandoned("lost a partition before its insert")
-    if (yield from _ask(Expired(plan), bool)):
+    if (yield from ask(Expired(plan), bool)):
         # A window that has passed no longer drops repeated blocks: look before inserting.
         return (yield from _complete(plan, plan.partitions, Encoding.of(plan)))
     return (yield from _insert(plan, plan.partitions, frozenset(plan.rows), trusted=True))
@@ -113,13 +98,13 @@ class Intact:
 
 def repair(plan: Plan, today: Encoding) -> Steps[Outcome | Intact]:
     """Insert what ClickHouse lacks of a batch that the ledger has. Nothing is doubled."""
-    survey = yield from _survey(plan, frozenset(plan.rows))
+    survey = yield from take_survey(plan, frozenset(plan.rows))
     if survey.doubled:
-        return Stopped(f"more rows than planned in {survey.doubled}: {_named(plan)}")
+        return Stopped(f"more rows than planned in {survey.doubled}: {named(plan)}")
     if not survey.missing:
         return Intact(survey.silent)
     if survey.silent:
-        return Stopped(f"a replica that may hold the rows does not answer: {_named(plan)}")
+        return Stopped(f"a replica that may hold the rows does not answer: {named(plan)}")
     if not today.builds(plan):
         return (yield from _insert_anew(plan, plan.partitions, today))
     return (yield from _insert_amended(plan, plan.partitions, survey.missing))
@@ -155,7 +140,7 @@ def finish_plans(
     """Finish what the group's last members began; as `recover`, without looking at the ledger."""
     found: dict[int, Recovered] = {}
     plans: list[tuple[Plan, list[int]]] = []
-    committed = yield from _ask(Committed(partitions), dict)
+    committed = yield from ask(Committed(partitions), dict)
     for partition in partitions:
         if partition not in committed:
             found[partition] = None
@@ -216,7 +201,7 @@ def _position_after(outcome: Outcome | Void, plan: Plan, partition: int) -> Reco
 
 def _resolve(plan: Plan, mine: tuple[int, ...], today: Encoding) -> Steps[Outcome | Void]:
     """Finish a plan found on assignment."""
-    everywhere = yield from _ask(Committed(plan.partitions), dict)
+    everywhere = yield from ask(Committed(plan.partitions), dict)
     valid = True
     for partition in plan.partitions:
         other = _readable_plan(everywhere.get(partition))
@@ -228,11 +213,11 @@ def _resolve(plan: Plan, mine: tuple[int, ...], today: Encoding) -> Steps[Outcom
         # Either every partition had this plan and another owner has finished it (then rows are
         # there: nobody moves on before they are), or it was refused for some partition and
         # nobody ever inserted it.
-        survey = yield from _survey(plan, frozenset(plan.rows))
+        survey = yield from take_survey(plan, frozenset(plan.rows))
         if survey.seen:
             valid = True
         elif survey.silent:
-            yield from _ask(Wait("a replica that may hold the rows does not answer"), object)
+            yield from ask(Wait("a replica that may hold the rows does not answer"), object)
         else:
             return Void()
     return (yield from _complete(plan, mine, today))
@@ -240,16 +225,16 @@ def _resolve(plan: Plan, mine: tuple[int, ...], today: Encoding) -> Steps[Outcom
 
 def _complete(plan: Plan, mine: tuple[int, ...], today: Encoding) -> Steps[Outcome]:
     """Insert what is not there yet of a plan that may have been inserted before."""
-    survey = yield from _survey(plan, frozenset(plan.rows))
+    survey = yield from take_survey(plan, frozenset(plan.rows))
     if survey.doubled:
-        return Stopped(f"more rows than planned in {survey.doubled}: {_named(plan)}")
+        return Stopped(f"more rows than planned in {survey.doubled}: {named(plan)}")
     if not survey.missing and not plan.rejected:
         return (yield from _finish(plan, verified=not survey.silent))
     if not today.builds(plan):
         # Another owner may have finished it with amendments (so, under IngestIds) not known here.
-        known = yield from _ask(LedgerAhead(mine[0], plan.starts[mine[0]]), list)
-        if (plan.starts[mine[0]], plan.ends[mine[0]]) in known:
-            return Stored(plan)
+        for known in (yield from ask(LedgerPlans(plan.ranges[0]), list)):
+            if known.same_batch(plan):
+                plan = _merged(plan, known, today)
         return (yield from _insert_anew(plan, mine, today))
     problem = yield from _build(plan)
     if problem is not None:
@@ -260,16 +245,18 @@ def _complete(plan: Plan, mine: tuple[int, ...], today: Encoding) -> Steps[Outco
 def _insert_anew(plan: Plan, mine: tuple[int, ...], today: Encoding) -> Steps[Outcome]:
     """Insert what is missing by today's encoders: blocks that are nowhere get new IngestIds, for
     their bytes will be others. One that is there in part only its old bytes could complete."""
-    yield from _ask(TablesUnchanged(), object)
+    yield from ask(TablesUnchanged(), object)
     looks = 0
-    survey = yield from _survey(plan, frozenset(plan.rows))
+    survey = yield from take_survey(plan, frozenset(plan.rows))
     while survey.silent or (survey.partial and looks < PARTIAL_LOOKS):
         looks += not survey.silent
-        yield from _ask(Wait("a replica that may hold rows of an older encoding"), object)
-        survey = yield from _survey(plan, frozenset(plan.rows))
+        yield from ask(Wait("a replica that may hold rows of an older encoding"), object)
+        survey = yield from take_survey(plan, frozenset(plan.rows))
     partly = any(any(survey.counts[target]) for target in survey.missing)
     if partly or plan.shards > today.shards:
-        return Stopped(f"{BuildProblem.FORMAT_CHANGED.value}: {_named(plan)}")
+        return Stopped(f"{BuildProblem.FORMAT_CHANGED.value}: {named(plan)}")
+    if not survey.missing:
+        return (yield from _finish(plan, verified=True))
     plan = replace(plan, fingerprint=today.fingerprint).revised(survey.missing)
     return (yield from _insert_amended(plan, mine, survey.missing))
 
@@ -293,17 +280,17 @@ def _insert(
     """Steps 4 to 6. `trusted`: a clean acknowledgement of a first attempt proves presence."""
     verified = True
     while True:
-        attempt = (yield from _ask(Insert(plan, targets), Inserted)) if targets else Inserted()
+        attempt = (yield from ask(Insert(plan, targets), Inserted)) if targets else Inserted()
         refused = frozenset(e.target for e in attempt.refused)
-        check = yield from _verify(plan, (attempt.doubtful if trusted else targets) - refused)
+        check = yield from verify(plan, (attempt.doubtful if trusted else targets) - refused)
         if isinstance(check, Stopped):
             return check
         verified = verified and check.complete
         targets = refused | check.burnt
         if not targets:
             return (yield from _finish(plan, verified=verified))
-        if refused and (yield from _survey(plan, refused)).seen:
-            return Stopped(f"a refused block is partly stored: {_named(plan)}")
+        if refused and (yield from take_survey(plan, refused)).seen:
+            return Stopped(f"a refused block is partly stored: {named(plan)}")
         plan = plan.without(attempt.refused, attempt.rows).revised(check.burnt)
         denied = yield from _commit_plan(plan, mine, {})
         if denied:
@@ -316,8 +303,8 @@ def _insert(
 
 def _finish(plan: Plan, *, verified: bool) -> Steps[Outcome]:
     if plan.excluded or plan.rejected:
-        yield from _ask(DeadLetter(plan), object)
-    yield from _ask(Ledger(plan, verified), object)
+        yield from ask(DeadLetter(plan), object)
+    yield from ask(Ledger(plan, verified), object)
     return Stored(plan)
 
 
@@ -331,125 +318,21 @@ def _commit_plan(plan: Plan, mine: tuple[int, ...], completed: Mapping[int, int]
 
 def _commit(positions: Mapping[int, Position]) -> Steps[str]:
     while True:
-        result = yield from _ask(Commit(positions), CommitResult)
+        result = yield from ask(Commit(positions), CommitResult)
         if result is CommitResult.OK:
             return ""
         if result is CommitResult.FENCED:
             return "not the owner of every partition of a commit any more"
         # No answer: the same commit again until one comes. Commits to a coordinator keep their
         # order, so an acknowledged repetition also settles every earlier, delayed one.
-        yield from _ask(Wait("commit without answer"), object)
+        yield from ask(Wait("commit without answer"), object)
 
 
 def _build(plan: Plan) -> Steps[Stopped | None]:
-    problem = yield from _ask(Build(plan), object)
+    problem = yield from ask(Build(plan), object)
     if isinstance(problem, BuildProblem):
-        return Stopped(f"{problem.value}: {_named(plan)}", problem)
+        return Stopped(f"{problem.value}: {named(plan)}", problem)
     return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Survey:
-    """Rows found per target and replica, compared with the plan."""
-
-    counts: Mapping[Target, list[int | None]]
-    expected: Mapping[Target, int]
-
-    def remembering(self, earlier: "_Survey") -> "_Survey":
-        """With what a replica that is silent now has said at an earlier look."""
-        counts = {
-            target: [
-                before if now is None else now
-                for now, before in zip(found, earlier.counts.get(target, found), strict=True)
-            ]
-            for target, found in self.counts.items()
-        }
-        return _Survey(counts, self.expected)
-
-    @property
-    def seen(self) -> bool:
-        """Some row of some block is somewhere."""
-        return any(n for counts in self.counts.values() for n in counts)
-
-    @property
-    def silent(self) -> bool:
-        """A replica did not answer for a block that no other replica holds in full."""
-        return any(None in self.counts[t] for t in self.missing)
-
-    @property
-    def missing(self) -> frozenset[Target]:
-        """Blocks that no replica that answers holds in full."""
-        return frozenset(t for t, counts in self.counts.items() if self.expected[t] not in counts)
-
-    @property
-    def lagging(self) -> frozenset[Target]:
-        """Blocks that some replica that answers does not hold in full."""
-        return frozenset(
-            t
-            for t, counts in self.counts.items()
-            if any(n is not None and n != self.expected[t] for n in counts)
-        )
-
-    @property
-    def partial(self) -> bool:
-        """A block is somewhere, nowhere in full, and no replica is silent about it: parts of it
-        were taken by different replicas and are on their way to each other."""
-        return any(any(self.counts[t]) and None not in self.counts[t] for t in self.missing)
-
-    @property
-    def doubled(self) -> list[Target]:
-        return sorted(
-            t
-            for t, counts in self.counts.items()
-            if any(n is not None and n > self.expected[t] for n in counts)
-        )
-
-
-def _survey(plan: Plan, targets: frozenset[Target]) -> Steps[_Survey]:
-    """Count the rows of blocks under every IngestId they may have been stored with."""
-    counts: dict[Target, list[int | None]] = {}
-    for target in sorted(targets):
-        # One more than is known: another owner of the same plan may have burnt one more.
-        revisions = range(plan.revisions.get(target, 0) + 2)
-        ids = tuple(plan.ingest_id(target, revision) for revision in revisions)
-        counts[target] = yield from _ask(Count(target, ids), list)
-    return _Survey(counts, plan.rows)
-
-
-@dataclass(frozen=True, slots=True)
-class _Verified:
-    burnt: frozenset[Target]
-    """Acknowledged, yet nowhere: only another IngestId can bring these blocks in."""
-    complete: bool
-    """Every replica answered and holds every block."""
-
-
-def _verify(plan: Plan, targets: frozenset[Target]) -> Steps[_Verified | Stopped]:
-    """Step 5: acknowledged is not present; look, with patience for replication."""
-    if not targets:
-        return _Verified(frozenset(), complete=True)
-    survey = _Survey({}, plan.rows)
-    for look in range(PARTIAL_LOOKS):
-        if look:
-            yield from _ask(Wait("replication of a block under doubt"), object)
-        survey = (yield from _survey(plan, targets)).remembering(survey)
-        if survey.doubled:
-            return Stopped(f"more rows than planned in {survey.doubled}: {_named(plan)}")
-        if not survey.lagging and not survey.missing:
-            return _Verified(frozenset(), complete=True)
-        if look >= LOOKS and not survey.partial:
-            break
-    burnt = set()
-    for target in survey.missing:
-        counts = survey.counts[target]
-        if any(counts) and None not in counts:
-            return Stopped(f"{target} is only partly stored: {_named(plan)}")
-        if None not in counts:
-            burnt.add(target)
-        # else: a replica that does not answer may hold the only copy (its token was known to
-        # the others). Waiting would stop the signal for as long as the replica is down, so the
-        # ledger says "unverified" and the audit looks again.
-    return _Verified(frozenset(burnt), complete=False)
 
 
 def _beyond_ledger(partition: int, position: int | None) -> Steps[int | Stopped | None]:
@@ -458,7 +341,7 @@ def _beyond_ledger(partition: int, position: int | None) -> Steps[int | Stopped 
     That is so after the group's offsets were reset, or had expired; reading them again would
     cut other blocks and so double the rows.
     """
-    ranges = yield from _ask(LedgerAhead(partition, position or 0), list)
+    ranges = yield from ask(LedgerAhead(partition, position or 0), list)
     for start, end in ranges:
         if position is None:
             position = start
@@ -469,8 +352,3 @@ def _beyond_ledger(partition: int, position: int | None) -> Steps[int | Stopped 
             )
         position = end
     return position
-
-
-def _named(plan: Plan) -> str:
-    ranges = ", ".join(f"partition {r.partition} [{r.start}, {r.end})" for r in plan.ranges)
-    return f"{ranges} (topic id {plan.topic_id})"

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TypeVar
 
 from headrace_writer.core.block import Target
-from headrace_writer.core.delivery_plan import Exclusion, Plan
+from headrace_writer.core.delivery_plan import Exclusion, Plan, Range
 
 Position = tuple[int, str]
 """An offset to commit and its metadata."""
@@ -139,6 +139,13 @@ class LedgerAhead:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerPlans:
+    """Ask the ledger for the plans under which exactly this range was stored → list of Plan."""
+
+    place: Range
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Let time pass before asking again → None."""
 
@@ -157,6 +164,7 @@ Effect = (
     | DeadLetter
     | Ledger
     | LedgerAhead
+    | LedgerPlans
     | Wait
 )
 

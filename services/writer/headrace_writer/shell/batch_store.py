@@ -10,7 +10,7 @@ from headrace_writer.core.backlog import Message
 from headrace_writer.core.batch import BadMessage, Decoded, NewBuilder, Origin
 from headrace_writer.core.block import Block, BlockBuilder, Layout, Target
 from headrace_writer.core.delivery_effects import BuildProblem, Inserted
-from headrace_writer.core.delivery_plan import Exclusion, Plan
+from headrace_writer.core.delivery_plan import Exclusion, Plan, Range
 from headrace_writer.errors import LayoutError, Poison
 from headrace_writer.shell.clock import Clock
 from headrace_writer.shell.shards import Shards
@@ -47,6 +47,9 @@ class LedgerRows(Protocol):
 
     def ahead(self, topic_id: str, partition: int, offset: int) -> list[tuple[int, int]]:
         """Stored ranges of a partition that end after `offset`, sorted."""
+
+    def plans(self, topic_id: str, place: Range) -> list[Plan]:
+        """The plans under which exactly this range was stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,3 +242,6 @@ class BatchStore:
 
     def ledger_ahead(self, partition: int, offset: int) -> list[tuple[int, int]]:
         return self.ledger_rows.ahead(self.tables.origin.topic_id, partition, offset)
+
+    def ledger_plans(self, place: Range) -> list[Plan]:
+        return self.ledger_rows.plans(self.tables.origin.topic_id, place)

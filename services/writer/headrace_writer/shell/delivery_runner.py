@@ -25,13 +25,14 @@ from headrace_writer.core.delivery_effects import (
     Inserted,
     Ledger,
     LedgerAhead,
+    LedgerPlans,
     Owned,
     Position,
     Steps,
     TablesUnchanged,
     Wait,
 )
-from headrace_writer.core.delivery_plan import Plan
+from headrace_writer.core.delivery_plan import Plan, Range
 from headrace_writer.shell.clock import Clock
 
 # A member that repeats an unanswered commit longer than its session is expelled, and the commit
@@ -78,6 +79,9 @@ class Store(Protocol):
 
     def ledger_ahead(self, partition: int, offset: int) -> list[tuple[int, int]]:
         """Stored ranges that end after `offset`."""
+
+    def ledger_plans(self, place: Range) -> list[Plan]:
+        """Plans under which exactly this range was stored."""
 
 
 class Delivery(Generic[T]):
@@ -159,6 +163,8 @@ def in_background(effect: Effect, store: Store) -> Any:  # noqa: PLR0911 (one pe
             return store.ledger(plan, verified)
         case LedgerAhead(partition, offset):
             return store.ledger_ahead(partition, offset)
+        case LedgerPlans(place):
+            return store.ledger_plans(place)
         case _:
             msg = f"no worker executes {type(effect).__name__}"
             raise AssertionError(msg)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from headrace_writer.core.delivery_plan import Plan
+from headrace_writer.core.delivery_plan import Plan, Range, decode_plan
 from headrace_writer.shell.shards import Shards
 
 TABLE = "otel_ingest_ledger"
@@ -83,3 +83,19 @@ class Ledger:
             for rows in self._shards[number].ask_everyone(sql, parameters):
                 ranges.update((int(start), int(end)) for start, end in rows or ())
         return sorted(ranges)
+
+    def plans(self, topic_id: str, place: Range) -> list[Plan]:
+        """The plans under which exactly this range was stored, from every replica."""
+        sql = (
+            f"SELECT DISTINCT Plan FROM {self._table} "  # noqa: S608 (our names)
+            "WHERE TopicId = %(topic_id)s AND Partition = %(partition)s "
+            "AND StartOffset = %(start)s AND EndOffset = %(end)s"
+        )
+        parameters = {"topic_id": topic_id, **place._asdict()}
+        texts = {
+            text
+            for number in range(len(self._shards))
+            for rows in self._shards[number].ask_everyone(sql, parameters)
+            for (text,) in rows or ()
+        }
+        return [plan for text in sorted(texts) if (plan := decode_plan(text)) is not None]
