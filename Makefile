@@ -71,8 +71,8 @@ bench: cluster-up ## the load generator at the full rate: 100,000 spans/s + 50,0
 	  --cluster .cache/cluster/$(or $(HEADRACE_CLUSTER),default)/cluster.json --json .cache/bench.json $(ARGS)
 
 .PHONY: chaos
-chaos: setup ## tests that kill what they can reach
-	@$(PYTHON) -m pytest -m chaos $(ARGS)
+chaos: setup ## faults against a real cluster under load; ARGS="--seed 7" repeats, "--mutants" switches protections off
+	@PYTHONPATH=tests:deploy/native $(PYTHON) -m chaos $(ARGS)
 
 .PHONY: docs
 docs: setup ## write the generated pages (docs/configuration.md, docs/metrics.md, …)

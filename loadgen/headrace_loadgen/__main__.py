@@ -5,12 +5,14 @@ answer.
 """
 
 import argparse
+import logging
+import math
 import secrets
 import signal as signals_of_the_os
 import sys
 import time
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,17 +25,19 @@ from headrace_loadgen.report import (
     Objectives,
     Outcome,
     Progress,
+    check_json,
     print_table,
     say,
     write_json,
 )
-from headrace_loadgen.send import Sender, Stream
+from headrace_loadgen.send import Sender, Stream, Tally
 from headrace_loadgen.store import Store, StoreUnreachable, Verdict, judge
 from headrace_loadgen.usage import Cluster, Usage
 
 OK, FAILED, USAGE, UNREACHABLE = range(4)
 DEFAULT_CLUSTER = Path(".cache/cluster/default/cluster.json")
 MAX_DURATION_S = 3_600.0
+LOOK_AGAIN_S = 0.5
 
 EXAMPLES = """examples:
   loadgen --rate 100000 --metrics-rate 50000 --duration 60
@@ -43,19 +47,42 @@ EXAMPLES = """examples:
 """
 
 
+def _number(
+    least: float, most: float, kind: Callable[[str], float] = float
+) -> Callable[[str], float]:
+    """An argument's type: `kind`, from `least` to `most`; NaN is neither."""
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            msg = f"{text!r} is not a number from {least:g} to {most:,.9g}"
+            raise argparse.ArgumentTypeError(msg)
+        return value
+
+    return parse
+
+
+RATE = _number(0, 100_000_000)
+SECONDS = _number(0.001, MAX_DURATION_S)
+
+
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="loadgen",
-        description="OTLP load with proof: every acknowledged record is looked up afterwards.",
+        description="OTLP load with proof: every acknowledged record is looked up afterwards. "
+        "Defaults in parentheses.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"loadgen {version('headrace')}")
     load = parser.add_argument_group("load")
-    load.add_argument("--rate", type=_rate, default=10_000.0, help="spans per second")
-    load.add_argument("--metrics-rate", type=_rate, default=0.0, help="metric points per second")
-    load.add_argument("--logs-rate", type=_rate, default=0.0, help="log records per second")
-    load.add_argument("--duration", type=_seconds, default=30.0, help="seconds (at most 3,600)")
+    load.add_argument("--rate", type=RATE, default=10_000.0, help="spans per second (10,000)")
+    load.add_argument("--metrics-rate", type=RATE, default=0.0, help="metric points per second (0)")
+    load.add_argument("--logs-rate", type=RATE, default=0.0, help="log records per second (0)")
+    load.add_argument("--duration", type=SECONDS, default=30.0, help="seconds, at most 3,600 (30)")
     load.add_argument(
         "--profile",
         choices=sorted(PROFILES),
@@ -64,48 +91,41 @@ def make_parser() -> argparse.ArgumentParser:
     )
     load.add_argument(
         "--request-records",
-        type=int,
+        # A point's value has 20 bits for its index, and the rest must hold the request's number.
+        type=_number(1, 1_000_000, int),
         default=4_096,
-        help="records per request; an agent that batches sends thousands (default 4,096)",
+        help="records per request; an agent that batches sends thousands (4,096)",
     )
-    load.add_argument("--connections", type=int, default=4, help="gRPC connections")
-    load.add_argument("--seed", type=int, default=1, help="of the attribute values")
+    load.add_argument(
+        "--connections", type=_number(1, 256, int), default=4, help="gRPC connections (4)"
+    )
+    load.add_argument("--seed", type=int, default=1, help="of the attribute values (1)")
     where = parser.add_argument_group("where")
-    where.add_argument("--cluster", type=Path, help=f"cluster.json (default {DEFAULT_CLUSTER})")
-    where.add_argument("--endpoint", help="OTLP gRPC host:port (default 127.0.0.1:4317)")
-    where.add_argument("--clickhouse", help="native host:port, by comma (default 127.0.0.1:9000)")
-    where.add_argument("--database", help="(default otel)")
+    where.add_argument("--cluster", type=Path, help=f"({DEFAULT_CLUSTER})")
+    where.add_argument("--endpoint", help="OTLP gRPC host:port (127.0.0.1:4317)")
+    where.add_argument("--clickhouse", help="native host:port, by comma (127.0.0.1:9000)")
+    where.add_argument("--database", help="of the tables (otel)")
     proof = parser.add_argument_group("proof")
     proof.add_argument("--no-verify", action="store_true", help="send only")
     proof.add_argument(
-        "--wait", type=_seconds, default=120.0, help="seconds to wait for the last records"
+        "--wait", type=SECONDS, default=120.0, help="seconds to wait for the last records (120)"
     )
     proof.add_argument(
-        "--min-rate-ratio", type=float, default=0.98, help="reached/asked that must hold"
+        "--min-rate-ratio",
+        type=_number(0, 1),
+        default=0.98,
+        help="reached/asked that must hold (0.98)",
     )
     proof.add_argument(
-        "--max-metric-lag-p99", type=float, default=10.0, help="seconds below which p99 must be"
+        "--max-metric-lag-p99",
+        type=SECONDS,
+        default=10.0,
+        help="seconds below which p99 must be (10)",
     )
     output = parser.add_argument_group("output")
     output.add_argument("--json", metavar="FILE", help="write the result as JSON; - for stdout")
     output.add_argument("--quiet", action="store_true", help="no progress, no table")
     return parser
-
-
-def _rate(text: str) -> float:
-    value = float(text)
-    if value < 0:
-        msg = "must not be negative"
-        raise argparse.ArgumentTypeError(msg)
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= MAX_DURATION_S:
-        msg = f"must be above 0 and at most {MAX_DURATION_S:,.0f}"
-        raise argparse.ArgumentTypeError(msg)
-    return value
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -156,13 +176,18 @@ class Run:
         seconds = self._load(sender, probe)
         verdicts: dict[Signal, Verdict] = {}
         lag: Lag | None = None
+        deadline = time.monotonic() + args.wait
         if store is not None:
-            self._wait_for_tail(store, sender)
-            lag = probe.finish(patience_s=args.wait) if probe else None
+            self._wait_for_tail(store, sender, deadline)
+            lag = probe.finish(max(0.0, deadline - time.monotonic())) if probe else None
         cpu, memory = usage.since()
         if store is not None:
             say("verifying every record", quiet=args.quiet)
-            verdicts = self._verify(store, sender)
+            verdicts = {
+                signal: self._verify(store, tally, deadline)
+                for signal, tally in sender.tallies.items()
+            }
+            store.close()
         sender.close()
         settings = {
             "endpoint": self.endpoint,
@@ -215,33 +240,56 @@ class Run:
         last = max((tally.last_ack for tally in sender.tallies.values()), default=begun)
         return max(sent, last - begun)
 
-    def _wait_for_tail(self, store: Store, sender: Sender) -> None:
+    def _wait_for_tail(self, store: Store, sender: Sender, deadline: float) -> None:
         """Until as many rows as acknowledged records are visible, or the patience ends."""
-        deadline = time.monotonic() + self.args.wait
         for signal, tally in sender.tallies.items():
-            while (seen := store.count(signal, self.service)) < tally.acked_records:
+            while (seen := self._visible(store, signal)) < tally.acked_records:
                 if time.monotonic() > deadline:
                     return
                 say(
                     f"waiting for the last {signal}: {seen:,} of {tally.acked_records:,}",
                     quiet=self.args.quiet,
                 )
-                time.sleep(0.5)
+                time.sleep(LOOK_AGAIN_S)
 
-    def _verify(self, store: Store, sender: Sender) -> dict[Signal, Verdict]:
-        verdicts: dict[Signal, Verdict] = {}
-        for signal, tally in sender.tallies.items():
-            found = store.by_request(signal, self.service, tally.sent_requests)
-            verdicts[signal] = judge(tally, found)
-        return verdicts
+    def _visible(self, store: Store, signal: Signal) -> int:
+        """Rows; 0 while ClickHouse does not answer: its restart costs time, not the run."""
+        try:
+            return store.count(signal, self.service)
+        except StoreUnreachable:
+            return 0
+
+    def _verify(self, store: Store, tally: Tally, deadline: float) -> Verdict:
+        """Looks again while something may still arrive: the rows of a request that was sent twice
+        can make up the count before the last ones are there, and replicas lag behind each other.
+        """
+        while True:
+            late = time.monotonic() > deadline
+            try:
+                found = store.by_request(tally.signal, self.service, tally.sent_requests)
+            except StoreUnreachable:
+                if late:
+                    raise
+            else:
+                verdict = judge(tally, found)
+                if late or not verdict.unsettled:
+                    return verdict
+            time.sleep(LOOK_AGAIN_S)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the console script."""
-    args = make_parser().parse_args(argv)
+    # The driver logs a traceback per failed connection; the error that follows says it in a line.
+    logging.getLogger("clickhouse_driver").addHandler(logging.NullHandler())
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    if not any((args.rate, args.metrics_rate, args.logs_rate)):
+        parser.error("nothing to send: every rate is 0")
     try:
         run = Run(args)
-    except (OSError, ValueError, KeyError) as error:
+        if args.json:
+            check_json(args.json)
+    except (OSError, ValueError) as error:
         print(f"loadgen: {error}", file=sys.stderr)
         return USAGE
     try:

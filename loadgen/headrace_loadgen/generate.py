@@ -112,7 +112,8 @@ class Generator:
         make, per_record = _MAKE[signal]
         self.signal = signal
         self.records = records
-        self._run = np.uint64(int.from_bytes(random.Random(seed).randbytes(8), "little"))
+        # By service, which is new in every run: traces of two runs must not run together.
+        self._run = np.uint64(int.from_bytes(random.Random(service).randbytes(8), "little"))
         self._number = 0
         self._templates = []
         for variant in range(VARIANTS):

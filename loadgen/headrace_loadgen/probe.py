@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 
 from headrace_loadgen.profiles import put
-from headrace_loadgen.send import METHODS
+from headrace_loadgen.send import CHANNEL_OPTIONS, METHODS
 from headrace_loadgen.store import Store, StoreUnreachable
 
 METRIC = "loadgen.canary"
@@ -27,6 +27,8 @@ class Lag:
     """Seconds from a canary's time stamp until a query saw it."""
 
     seconds: list[float] = field(default_factory=list)
+    timeline: list[tuple[float, float]] = field(default_factory=list)
+    """Of each canary: when it was sent (seconds since 1970), and the seconds until it was seen."""
     missing: int = 0
 
     def quantile(self, q: float) -> float:
@@ -35,10 +37,11 @@ class Lag:
 
 
 class Probe:
-    """Sends canaries and looks for them, on two threads, between `start` and `finish`."""
+    """Sends canaries and looks for them, on two threads, between `start` and `finish`, which
+    closes the store."""
 
     def __init__(self, endpoint: str, store: Store, service: str) -> None:
-        self._channel = grpc.insecure_channel(endpoint)
+        self._channel = grpc.insecure_channel(endpoint, CHANNEL_OPTIONS)
         self._export = self._channel.unary_unary(METHODS["metrics"])
         self._store = store
         self._service = service
@@ -47,7 +50,8 @@ class Probe:
         self._stop_sending = threading.Event()
         self._stop_looking = threading.Event()
         self.lag = Lag()
-        self.recent: float = float("nan")
+        self.recent = 0.0
+        """Lag of the canary that was seen last; 0 before the first."""
         self._threads = [
             threading.Thread(target=run, daemon=True) for run in (self._send, self._look)
         ]
@@ -67,9 +71,11 @@ class Probe:
         self._stop_looking.set()
         self._threads[1].join()
         self._channel.close()
+        self._store.close()
         now = time.time()
         self.lag.missing = len(self._sent)
-        self.lag.seconds += [now - at for at in self._sent.values()]
+        for at in self._sent.values():
+            self._note(at, now)
         return self.lag
 
     @property
@@ -115,8 +121,12 @@ class Probe:
     def _saw(self, numbers: set[int], now: float) -> None:
         with self._lock:
             for number in numbers & self._sent.keys():
-                self.recent = now - self._sent.pop(number)
-                self.lag.seconds.append(self.recent)
+                self._note(self._sent.pop(number), now)
+                self.recent = self.lag.seconds[-1]
+
+    def _note(self, sent: float, now: float) -> None:
+        self.lag.seconds.append(now - sent)
+        self.lag.timeline.append((sent, now - sent))
 
 
 def canary(service: str, number: int, time_ns: int) -> bytes:

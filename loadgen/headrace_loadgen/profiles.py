@@ -52,9 +52,9 @@ class Profile:
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("genai", "LLM calls: 10 span and 5 resource attributes, about 400 bytes", 10, 5, 8),
-        Profile("small", "3 span and 2 resource attributes, about 150 bytes", 3, 2, 6),
-        Profile("wide", "40 span and 15 resource attributes, about 1,900 bytes", 40, 15, 24),
+        Profile("genai", "LLM calls: 10 span and 5 resource attributes, about 390 bytes", 10, 5, 8),
+        Profile("small", "3 span and 2 resource attributes, about 160 bytes", 3, 2, 6),
+        Profile("wide", "40 span and 15 resource attributes, about 1,650 bytes", 40, 15, 24),
     )
 }
 

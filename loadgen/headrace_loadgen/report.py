@@ -5,6 +5,7 @@ import math
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,9 +92,9 @@ class Outcome:
         failures = self.failures(objectives)
         counts: dict[str, Any] = {}
         for signal, noun in NOUNS.items():
-            verdict = self.verdicts.get(signal, Verdict(signal))
-            counts[f"{noun}_acked"] = verdict.acked
-            counts[f"{noun}_visible"] = verdict.visible
+            tally = self.tallies.get(signal)
+            counts[f"{noun}_acked"] = tally.acked_records if tally else 0
+            counts[f"{noun}_visible"] = self._found(lambda v: v.visible, signal)
         lag = self.lag or Lag()
         return {
             "verdict": "FAIL" if failures else "PASS",
@@ -103,15 +104,19 @@ class Outcome:
             "asked_rates": {NOUNS[s]: rate for s, rate in self.asked.items()},
             "seconds": round(self.seconds, 3),
             **counts,
-            "lost": sum(v.lost for v in self.verdicts.values()),
-            "duplicated": sum(v.duplicated for v in self.verdicts.values()),
-            "resent_doubled": sum(v.resent_doubled for v in self.verdicts.values()),
+            "lost": self._found(lambda v: v.lost),
+            "duplicated": self._found(lambda v: v.duplicated),
+            "resent_doubled": self._found(lambda v: v.resent_doubled),
+            "unacked_visible": self._found(lambda v: v.unacked_visible),
             "metric_lag_seconds": {
                 "p50": _number(lag.quantile(0.5)),
                 "p95": _number(lag.quantile(0.95)),
                 "p99": _number(lag.quantile(0.99)),
                 "max": _number(max(lag.seconds, default=float("nan"))),
             },
+            "metric_lag_timeline": [
+                [round(sent, 3), round(seconds, 3)] for sent, seconds in lag.timeline
+            ],
             "request_latency_seconds": {
                 NOUNS[signal]: {
                     "p50": _number(tally.latency(0.5)),
@@ -127,6 +132,12 @@ class Outcome:
             "settings": self.settings,
         }
 
+    def _found(self, count: Callable[[Verdict], int], signal: Signal | None = None) -> int | None:
+        """Over one signal or all; None when nobody looked (`--no-verify`)."""
+        if not self.verdicts:
+            return None
+        return sum(count(v) for s, v in self.verdicts.items() if signal in (None, s))
+
     def cpu_per_span(self) -> dict[str, float]:
         """Microseconds of CPU per acknowledged span, metrics and logs being along for the ride."""
         spans = self.tallies["traces"].acked_records if "traces" in self.tallies else 0
@@ -139,15 +150,26 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else round(value, 3)
 
 
+def check_json(path: str) -> None:
+    """Before the run, so that a path that cannot be written does not cost its result. Raises
+    OSError."""
+    if path != "-":
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        new = not target.exists()
+        target.open("a").close()
+        if new:
+            # A file that is there has a result in it.
+            target.unlink()
+
+
 def write_json(document: dict[str, Any], path: str) -> None:
     """To a file, or to standard output for `-`."""
     text = json.dumps(document, indent=2) + "\n"
     if path == "-":
         sys.stdout.write(text)
         return
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text)
+    Path(path).write_text(text)
 
 
 def print_table(outcome: Outcome, document: dict[str, Any], console: Console) -> None:
@@ -156,15 +178,15 @@ def print_table(outcome: Outcome, document: dict[str, Any], console: Console) ->
     for name in ("", "asked/s", "reached/s", "acked", "visible", "lost", "doubled", "p99 request"):
         table.add_column(name, justify="right" if name else "left")
     for signal, tally in outcome.tallies.items():
-        verdict = outcome.verdicts.get(signal, Verdict(signal))
+        verdict = outcome.verdicts.get(signal)
         table.add_row(
             NOUNS[signal],
             f"{outcome.asked[signal]:,.0f}",
             f"{outcome.achieved(signal):,.0f}",
-            f"{verdict.acked:,}",
-            f"{verdict.visible:,}",
-            f"{verdict.lost:,}",
-            f"{verdict.duplicated:,}",
+            f"{tally.acked_records:,}",
+            f"{verdict.visible:,}" if verdict else "?",
+            f"{verdict.lost:,}" if verdict else "?",
+            f"{verdict.duplicated:,}" if verdict else "?",
             f"{tally.latency(0.99):.2f} s",
         )
     console.print(table)

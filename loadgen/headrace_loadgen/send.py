@@ -2,11 +2,12 @@
 
 The schedule is open-loop: a request's time is fixed before it is known how the last one fared, and
 latency counts from that time. When the pipeline cannot keep up, latencies grow and the rate falls
-short; neither is hidden.
+short; neither is hidden. Failed requests are sent again as an SDK would (`retry`).
 """
 
 import heapq
 import itertools
+import math
 import random
 import threading
 import time
@@ -18,6 +19,7 @@ import grpc
 import numpy as np
 
 from headrace_loadgen.generate import Generator, Request, Signal
+from headrace_loadgen.retry import Backoff, retry_info_s
 
 METHODS: dict[Signal, str] = {
     "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -25,21 +27,18 @@ METHODS: dict[Signal, str] = {
     "logs": "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
 }
 
-# OTLP specification, "Failures": these may be sent again; anything else must be dropped.
-# RESOURCE_EXHAUSTED only with RetryInfo, which the trailing metadata would carry.
-RETRYABLE = {
-    grpc.StatusCode.CANCELLED,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-    grpc.StatusCode.ABORTED,
-    grpc.StatusCode.OUT_OF_RANGE,
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.DATA_LOSS,
-}
-# As SDKs do: 1 s doubling to 30 s, each with jitter; load tests want a quicker first try.
-FIRST_BACKOFF_S = 0.2
-LONGEST_BACKOFF_S = 10.0
+CHANNEL_OPTIONS = (
+    ("grpc.max_send_message_length", -1),
+    # A connection of its own for each channel, so that the balancer spreads them.
+    ("grpc.use_local_subchannel_pool", 1),
+    # The measured path is to the endpoint, not to a proxy that the environment names.
+    ("grpc.enable_http_proxy", 0),
+    # A gateway that was killed is tried again soon; gRPC's own longest wait is two minutes.
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+)
 REQUEST_TIMEOUT_S = 20.0
-# Fetches that wait in memory: 64 requests of 1.6 MB are 100 MB.
+# Sent and unanswered: 64 requests of 1.6 MB are 100 MB.
 MAX_IN_FLIGHT = 64
 
 
@@ -50,8 +49,8 @@ class Tally:
     signal: Signal
     acked: dict[int, int] = field(default_factory=dict)
     """Request number → attempts until it was acknowledged."""
-    refused: set[int] = field(default_factory=set)
-    """Dropped for good: a final error, or the retries ended with the run."""
+    refused: dict[int, int] = field(default_factory=dict)
+    """Dropped for good, by a final error or at the end of the run: number → attempts."""
     records: int = 0
     """Per request."""
     sent_requests: int = 0
@@ -90,12 +89,9 @@ class Sender:
     """Paces and sends. `run` blocks; the tallies may be read meanwhile."""
 
     def __init__(self, endpoint: str, streams: Sequence[Stream], connections: int) -> None:
-        options = [
-            ("grpc.max_send_message_length", -1),
-            # A connection of its own for each channel, so that the balancer spreads them.
-            ("grpc.use_local_subchannel_pool", 1),
+        self._channels = [
+            grpc.insecure_channel(endpoint, CHANNEL_OPTIONS) for _ in range(connections)
         ]
-        self._channels = [grpc.insecure_channel(endpoint, options) for _ in range(connections)]
         self._calls = {
             signal: itertools.cycle([channel.unary_unary(path) for channel in self._channels])
             for signal, path in METHODS.items()
@@ -110,8 +106,15 @@ class Sender:
         self._due: list[_Due] = []
         self._order = itertools.count()
         self._wake = threading.Condition()
-        self.in_flight = 0
-        self._stopped = False
+        self._in_flight: dict[int, _Due] = {}
+        self._backoff = Backoff()
+        self._rng = random.Random()
+        self._stopped_at = math.inf
+
+    @property
+    def in_flight(self) -> int:
+        """Requests sent and not answered."""
+        return len(self._in_flight)
 
     def connect(self, timeout_s: float) -> bool:
         """Whether the endpoint accepts connections."""
@@ -125,11 +128,12 @@ class Sender:
     def stop(self) -> None:
         """No new requests from now on; what is in flight is waited for."""
         with self._wake:
-            self._stopped = True
+            self._stopped_at = time.monotonic()
             self._wake.notify_all()
 
     def run(self, duration_s: float, grace_s: float = 30.0) -> float:
-        """Send for `duration_s`, then give retries `grace_s`. Returns the seconds it sent."""
+        """Send for `duration_s`, then give retries `grace_s`. Returns the seconds of the schedule:
+        `duration_s`, or less when it was stopped."""
         begun = time.monotonic()
         end = begun + duration_s
         for number, stream in enumerate(self._streams):
@@ -144,12 +148,13 @@ class Sender:
             if due.request is None:
                 due.intended = due.at
                 following = due.at + intervals[due.generator.signal]
-                if following < end:
+                # Less a microsecond: a rounding error must not make one request more.
+                if following < end - 1e-6:
                     self._push(_Due(following, next(self._order), due.generator))
                 due.request = due.generator.next()
                 self.tallies[due.generator.signal].sent_requests += 1
             self._send(due)
-        return min(time.monotonic(), end) - begun
+        return min(end, self._stopped_at) - begun
 
     def close(self) -> None:
         for channel in self._channels:
@@ -165,24 +170,31 @@ class Sender:
         with self._wake:
             while True:
                 now = time.monotonic()
-                if self._stopped:
+                if self._stopped_at <= now:
                     self._due = [due for due in self._due if due.request is not None]
-                    end = min(end, now)
-                if now > end + grace_s or (not self._due and not self.in_flight):
+                    heapq.heapify(self._due)
+                    end = min(end, self._stopped_at)
+                if now > end + grace_s or not (self._due or self._in_flight):
                     self._give_up()
                     return None
-                if self._due and self.in_flight < MAX_IN_FLIGHT and self._due[0].at <= now:
-                    self.in_flight += 1
-                    return heapq.heappop(self._due)
-                room = self._due and self.in_flight < MAX_IN_FLIGHT
+                room = self._due and len(self._in_flight) < MAX_IN_FLIGHT
+                if room and self._due[0].at <= now:
+                    due = heapq.heappop(self._due)
+                    self._in_flight[due.order] = due
+                    return due
                 wait = self._due[0].at - now if room else 0.5
                 self._wake.wait(min(max(wait, 0.0005), 0.5))
 
     def _give_up(self) -> None:
-        for due in self._due:
+        """What is not acknowledged now never was, whatever answer still comes: verification must
+        not run beside a tally that changes."""
+        made = [(due, due.attempt - 1) for due in self._due]
+        made += [(due, due.attempt) for due in self._in_flight.values()]
+        for due, attempts in made:
             if due.request is not None:
-                self.tallies[due.request.signal].refused.add(due.request.number)
+                self.tallies[due.request.signal].refused[due.request.number] = attempts
         self._due.clear()
+        self._in_flight.clear()
 
     def _send(self, due: _Due) -> None:
         assert due.request is not None
@@ -197,18 +209,20 @@ class Sender:
         tally = self.tallies[request.signal]
         code = done.code()
         with self._wake:
-            self.in_flight -= 1
+            if self._in_flight.pop(due.order, None) is None:
+                return
             if code is grpc.StatusCode.OK:
                 tally.acked[request.number] = due.attempt
                 tally.latencies_s.append(now - due.intended)
                 tally.last_ack = now
             else:
                 tally.errors[code.name] += 1
-                if code in RETRYABLE and not self._stopped:
-                    backoff = min(FIRST_BACKOFF_S * 2 ** (due.attempt - 1), LONGEST_BACKOFF_S)
-                    due.at = now + backoff * random.uniform(0.5, 1.0)
+                named = retry_info_s(done.trailing_metadata())
+                delay = self._backoff.delay_s(code, named, due.attempt, self._rng)
+                if delay is None or self._stopped_at <= now:
+                    tally.refused[request.number] = due.attempt
+                else:
+                    due.at = now + delay
                     due.attempt += 1
                     heapq.heappush(self._due, due)
-                else:
-                    tally.refused.add(request.number)
             self._wake.notify_all()

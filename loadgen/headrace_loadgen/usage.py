@@ -46,8 +46,15 @@ class Cluster:
 
     @staticmethod
     def read(path: Path) -> "Cluster":
-        """Raises OSError, ValueError or KeyError when it is not such a file."""
-        document = json.loads(path.read_text())
+        """Raises OSError when it cannot be read, ValueError when it is not such a file."""
+        try:
+            return Cluster._of(json.loads(path.read_text()))
+        except (ValueError, KeyError, TypeError) as error:
+            msg = f"{path} does not describe a cluster ({error!r})"
+            raise ValueError(msg) from error
+
+    @staticmethod
+    def _of(document: Any) -> "Cluster":
         replicas = [
             (address.rpartition(":")[0], int(address.rpartition(":")[2]))
             for shard in document["clickhouse"]["shards"]

@@ -1,4 +1,4 @@
-"""The writer on the real cluster: exactly once through kills, poison beside good records, metrics."""
+"""The writer on the real cluster: exactly once through kills, poison beside good records."""
 
 import json
 import signal

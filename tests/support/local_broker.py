@@ -8,12 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from headrace_writer.core.backlog import Message
 from headrace_writer.core.delivery_effects import CommitResult, Position
 from headrace_writer.core.delivery_plan import Plan
+from headrace_writer.errors import Fatal, Retryable
 from headrace_writer.shell.batch_store import OffsetsGone
 from headrace_writer.shell.kafka import Rebalance
 
+# The broker's offset.metadata.max.bytes is 4,096; confluent-kafka sends a NUL behind the text.
+MAX_METADATA = 4095
+
 
 class LocalBroker:
-    """Logs and committed positions of one topic. Offsets are list positions."""
+    """Logs, committed positions and members of one topic's group. Offsets are list positions."""
 
     def __init__(self, partitions: int) -> None:
         self.logs: list[list[Message]] = [[] for _ in range(partitions)]
@@ -21,10 +25,14 @@ class LocalBroker:
         self.committed: dict[int, Position] = {}
         self.commits: list[dict[int, Position]] = []
         """Every accepted commit, in order."""
+        self._members: list[LocalMember] = []
+        self._owner: dict[int, LocalMember] = {}
 
-    def produce(self, partition: int, value: bytes, timestamp_ms: int = 0) -> int:
+    def produce(
+        self, partition: int, value: bytes, timestamp_ms: int = 0, key: bytes | None = None
+    ) -> int:
         log = self.logs[partition]
-        log.append(Message(partition, len(log), timestamp_ms, None, value))
+        log.append(Message(partition, len(log), timestamp_ms, key, value))
         return len(log) - 1
 
     def delete_before(self, partition: int, offset: int) -> None:
@@ -38,15 +46,65 @@ class LocalBroker:
                 raise OffsetsGone(f"{partition} [{start}, {end})")
         return [message for p, start, end in plan.ranges for message in self.logs[p][start:end]]
 
+    # --- the group: members that joined are assigned partitions by the broker
+
+    def join(self, rebalance: Rebalance) -> "LocalMember":
+        """A member among which, and those before it, the partitions are spread evenly."""
+        member = LocalMember(self, rebalance)
+        self.rejoin(member)
+        return member
+
+    def expel(self, member: "LocalMember") -> None:
+        """As after silence: the others get its partitions; it learns so in its next poll."""
+        self.leave(member)
+        member.fence(self.rejoin)
+
+    def rejoin(self, member: "LocalMember") -> None:
+        self._members.append(member)
+        self._balance()
+
+    def leave(self, member: "LocalMember") -> None:
+        if member in self._members:
+            self._members.remove(member)
+        self._owner = {p: owner for p, owner in self._owner.items() if owner is not member}
+        self._balance()
+
+    def released(self, member: "LocalMember", partitions: Sequence[int]) -> None:
+        """A revoke has run: only now may another member have them."""
+        for partition in partitions:
+            if self._owner.get(partition) is member:
+                del self._owner[partition]
+        self._balance()
+
+    def _balance(self) -> None:
+        for number, member in enumerate(self._members):
+            share, more = divmod(len(self.logs), len(self._members))
+            share += number < more
+            kept = sorted(
+                p for p, owner in self._owner.items() if owner is member and p not in member.leaving
+            )
+            free = [p for p in range(len(self.logs)) if p not in self._owner]
+            if too_many := kept[share:]:
+                member.revoke(*too_many)
+            elif gained := free[: share - len(kept)]:
+                self._owner |= dict.fromkeys(gained, member)
+                member.assign(*gained)
+
 
 class LocalMember:
-    """One group member. `inside_poll` holds callbacks that the next poll runs, as rebalances do."""
+    """One group member. `inside_poll` holds callbacks that the next poll runs, as rebalances do.
+
+    Made by `LocalBroker.join` it is the broker's to assign; made directly, the test assigns.
+    """
 
     def __init__(self, broker: LocalBroker, rebalance: Rebalance) -> None:
         self._broker = broker
         self._rebalance = rebalance
         self._next: dict[int, int] = {}
         self._paused: set[int] = set()
+        self._fenced = False
+        self.leaving: set[int] = set()
+        """Held, and to be revoked in the next poll."""
         self.inside_poll: list[Callable[[], None]] = []
         self.answers: list[CommitResult] = []
         """Answers that the next commits get instead of theirs; UNKNOWN ones are not stored."""
@@ -65,37 +123,56 @@ class LocalMember:
         def run() -> None:
             self._rebalance.revoked(list(partitions))
             self._drop(partitions)
+            self._broker.released(self, partitions)
 
+        self.leaving.update(partitions)
         self.inside_poll.append(run)
 
     def lose(self, *partitions: int) -> None:
         def run() -> None:
+            self._fenced = False
             self._rebalance.lost(list(partitions))
             self._drop(partitions)
 
+        self._fenced = True
         self.inside_poll.append(run)
+
+    def fence(self, rejoin: Callable[["LocalMember"], None]) -> None:
+        """The broker knows this member no more, until it polls and joins again."""
+        self.inside_poll.clear()
+        self.leaving.clear()
+        self.lose(*self._next)
+        self.inside_poll.append(lambda: rejoin(self))
 
     def _drop(self, partitions: Sequence[int]) -> None:
         for partition in partitions:
             self._next.pop(partition, None)
             self._paused.discard(partition)
+            self.leaving.discard(partition)
 
     def poll(self, max_messages: int, timeout_s: float) -> list[Message]:
         del timeout_s
+        self._check_open()
         callbacks, self.inside_poll = self.inside_poll, []
         for callback in callbacks:
             callback()
         found: list[Message] = []
-        for partition, at in self._next.items():
-            if partition in self._paused:
-                continue
-            taken = self._broker.logs[partition][at : at + max_messages - len(found)]
+        for partition in sorted(self.fetching):
+            log, low = self._broker.logs[partition], self._broker.low[partition]
+            at = self._next[partition]
+            if not low <= at <= len(log):
+                at = low  # auto.offset.reset = earliest, for offsets behind the end as well
+            taken = log[at : at + max_messages - len(found)]
             self._next[partition] = at + len(taken)
             found += taken
         return found
 
     def commit(self, positions: Mapping[int, Position]) -> CommitResult:
-        answer = self.answers.pop(0) if self.answers else CommitResult.OK
+        self._check_open()
+        if any(len(metadata) > MAX_METADATA for _, metadata in positions.values()):
+            raise Fatal("the broker will never take this commit: metadata too large")
+        normal = CommitResult.FENCED if self._fenced else CommitResult.OK
+        answer = self.answers.pop(0) if self.answers else normal
         if answer is CommitResult.OK:
             self._broker.committed.update(positions)
             self._broker.commits.append(dict(positions))
@@ -109,6 +186,8 @@ class LocalMember:
         return self._broker.low[partition]
 
     def start(self, partition: int, offset: int) -> None:
+        if partition not in self._next:
+            raise Retryable(f"cannot seek partition {partition} to {offset}: it is not held")
         self._next[partition] = offset
         self._paused.discard(partition)
 
@@ -125,4 +204,10 @@ class LocalMember:
     def close(self) -> None:
         if self._next:
             self._rebalance.revoked(list(self._next))
+        self._drop(list(self._next))
         self.closed = True
+        self._broker.leave(self)
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise RuntimeError("Consumer closed")

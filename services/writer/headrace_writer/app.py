@@ -1,5 +1,6 @@
 """The writer process: a loop per signal, signals of the OS, health."""
 
+import logging
 import signal as signals_of_the_os
 import sys
 import threading
@@ -196,6 +197,8 @@ def configure_logging(settings: Settings, file: TextIO = sys.stdout) -> None:
         else structlog.dev.ConsoleRenderer(),
     )
     level = {"debug": 10, "info": 20, "warning": 30, "error": 40}[settings.log_level]
+    # Its traceback for each failed connection: what we raise instead says it in a line.
+    logging.getLogger("clickhouse_driver").addHandler(logging.NullHandler())
     structlog.configure(
         logger_factory=structlog.PrintLoggerFactory(file),
         processors=list(processors),

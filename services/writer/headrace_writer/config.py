@@ -34,6 +34,8 @@ FOREIGN = (
     "NATIVE_",
     "MODEL_",
     "FUZZ_",
+    "FAULT_",
+    "CHAOS_",
     "TEST_",
 )
 SIGNALS: tuple[Signal, ...] = ("traces", "metrics", "logs")
@@ -94,8 +96,14 @@ class Settings(BaseSettings):
     )
     clickhouse_cluster: str = Field("headrace", description="Cluster name in remote_servers.")
     clickhouse_connect_timeout_s: float = Field(3.0, gt=0, description="To connect to a replica.")
+    clickhouse_insert_quorum: int = Field(
+        0,
+        ge=0,
+        description="Replicas that must hold a block before it counts as stored; 0 for one. With 2 "
+        "no acknowledged record is lost with a disk, and inserts wait while a replica is away.",
+    )
     clickhouse_answer_timeout_s: float = Field(
-        30.0, gt=0, description="To wait for an insert's answer before another replica is tried."
+        10.0, gt=0, description="To wait for an insert's answer before another replica is tried."
     )
     decoder: Literal["auto", "native", "reference"] = Field(
         "auto", description="`native` is the Rust kernel; `auto` falls back with a warning."

@@ -41,6 +41,7 @@ def make_shards(settings: Settings, clock: Clock) -> Shards:
         settings.password,
         settings.clickhouse_connect_timeout_s,
         settings.clickhouse_answer_timeout_s,
+        settings.clickhouse_insert_quorum,
     )
     return Shards(
         [

@@ -16,8 +16,8 @@ from headrace_writer.errors import Fatal
 
 PLAN_VERSION = 1
 
-# Kafka's default offset.metadata.max.bytes. A longer plan would be refused by the broker.
-MAX_PLAN_BYTES = 4096
+# Kafka's default offset.metadata.max.bytes is 4,096, and confluent-kafka appends a NUL.
+MAX_PLAN_BYTES = 4095
 
 
 class Range(NamedTuple):
@@ -162,8 +162,8 @@ class Plan:
         text = json.dumps(document, separators=(",", ":"))
         if len(text) > MAX_PLAN_BYTES:
             msg = (
-                f"a plan of {len(self.ranges)} ranges takes {len(text)} bytes, more than Kafka's "
-                f"{MAX_PLAN_BYTES}: give this signal more writers, or fewer shards"
+                f"a plan of {len(self.ranges)} ranges takes {len(text)} bytes, and a Kafka commit "
+                f"{MAX_PLAN_BYTES} at most: give this signal more writers, or fewer shards"
             )
             raise Fatal(msg)
         return text

@@ -12,6 +12,7 @@ from headrace_writer.core.block import Block, BlockBuilder, Layout, Target
 from headrace_writer.core.delivery_effects import BuildProblem, Inserted
 from headrace_writer.core.delivery_plan import Exclusion, Plan, Range
 from headrace_writer.errors import LayoutError, Poison
+from headrace_writer.shell import fault_points
 from headrace_writer.shell.clock import Clock
 from headrace_writer.shell.shards import Shards
 
@@ -205,6 +206,7 @@ class BatchStore:
                 outcomes.append((block.target, "refused"))
                 continue
             self.events.inserted(block, self.clock.monotonic() - begun)
+            fault_points.passed("block.after")
             outcomes.append((block.target, "clean" if clean else "doubtful"))
         return outcomes
 

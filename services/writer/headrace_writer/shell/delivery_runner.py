@@ -33,6 +33,7 @@ from headrace_writer.core.delivery_effects import (
     Wait,
 )
 from headrace_writer.core.delivery_plan import Plan, Range
+from headrace_writer.shell import fault_points
 from headrace_writer.shell.clock import Clock
 
 # A member that repeats an unanswered commit longer than its session is expelled, and the commit
@@ -126,7 +127,10 @@ class Delivery(Generic[T]):
             case Owned(partitions):
                 self._answer = self._owned(partitions)
             case Commit(positions):
+                point = "plan" if any(text for _, text in positions.values()) else "settle"
+                fault_points.passed(f"{point}.before")
                 self._answer = self._commit(positions, offsets)
+                fault_points.passed(f"{point}.after")
             case Committed(partitions):
                 self._answer = offsets.committed(partitions)
             case Wait() if self._unanswered:
@@ -144,8 +148,16 @@ class Delivery(Generic[T]):
         return result
 
 
-def in_background(effect: Effect, store: Store) -> Any:  # noqa: PLR0911 (one per effect)
+def in_background(effect: Effect, store: Store) -> Any:
     """Execute one of the effects that ClickHouse, or reading again, answers."""
+    point = type(effect).__name__.lower()
+    fault_points.passed(f"{point}.before")
+    answer = _execute(effect, store)
+    fault_points.passed(f"{point}.after")
+    return answer
+
+
+def _execute(effect: Effect, store: Store) -> Any:  # noqa: PLR0911 (one per effect)
     match effect:
         case Build(plan):
             return store.build(plan)

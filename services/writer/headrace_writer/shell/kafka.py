@@ -28,6 +28,9 @@ from headrace_writer.shell.clock import Clock, Deadline
 
 # The broker's answer is awaited this long before a request is repeated.
 REQUEST_TIMEOUT_S = 10.0
+# A member that has not polled for so long leaves the group; librdkafka's default, stated because
+# commits are refused here before that.
+MAX_POLL_INTERVAL_S = 300.0
 # Reading a batch again: 32 MiB at a slow 1 MB/s.
 READ_TIMEOUT_S = 60.0
 
@@ -43,6 +46,9 @@ _FENCED = {
     KafkaError._STATE,
     KafkaError._FENCED,
 }
+
+# The log begins later, or ends sooner, than what was asked for.
+_OUT_OF_RANGE = {KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET}
 
 
 class Rebalance(Protocol):
@@ -80,6 +86,7 @@ class GroupConfig:
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",
             "enable.partition.eof": False,
+            "max.poll.interval.ms": int(MAX_POLL_INTERVAL_S * 1000),
             "queued.max.messages.kbytes": self.fetch_backlog_kbytes,
             "fetch.max.bytes": 32 << 20,
             "fetch.message.max.bytes": 4 << 20,
@@ -109,6 +116,7 @@ class GroupConsumer:
         self._topic = config.topic
         self._clock = clock
         self._rebalance = rebalance
+        self._polled_at = clock.monotonic()
         self._consumer = Consumer(config.librdkafka())
         self._consumer.subscribe(
             [config.topic],
@@ -120,6 +128,7 @@ class GroupConsumer:
     def poll(self, max_messages: int, timeout_s: float) -> list[Message]:
         """Fetched messages; rebalance callbacks run in here. Raises Fatal, Retryable."""
         messages = []
+        self._polled_at = self._clock.monotonic()
         for message in self._consumer.consume(max_messages, timeout_s):
             error = message.error()
             if error is not None:
@@ -129,7 +138,13 @@ class GroupConsumer:
         return messages
 
     def commit(self, positions: Mapping[int, Position]) -> CommitResult:
-        """Commit on this thread and wait for the answer."""
+        """Commit on this thread and wait for the answer.
+
+        A member that has not polled for long is FENCED here: librdkafka leaves the group then, and
+        a broker takes the commits of anybody for a group without members.
+        """
+        if self._clock.monotonic() - self._polled_at > 0.8 * MAX_POLL_INTERVAL_S:
+            return CommitResult.FENCED
         offsets = [
             TopicPartition(self._topic, p, offset, metadata)
             for p, (offset, metadata) in sorted(positions.items())
@@ -258,17 +273,19 @@ class RangeReader:
     ) -> tuple[list[Message], int]:
         """Messages of [start, end), or of its beginning, and the offset to go on from."""
         place = TopicPartition(self._config.topic, partition, start)
-        low, high = consumer.get_watermark_offsets(place, timeout=REQUEST_TIMEOUT_S)
+        deadline = Deadline(self._clock, READ_TIMEOUT_S)
+        low, high = self._watermarks(consumer, place, deadline)
         if low > start or high < end:
             raise OffsetsGone(f"partition {partition} holds [{low}, {high}), not [{start}, {end})")
         consumer.assign([place])
-        deadline = Deadline(self._clock, READ_TIMEOUT_S)
         messages: list[Message] = []
         nbytes = 0
         while not deadline.passed:
             for message in consumer.consume(500, 0.5):
                 error = message.error()
                 if error is not None:
+                    if error.code() in _OUT_OF_RANGE:
+                        raise OffsetsGone(f"partition {partition} [{start}, {end}): {error.str()}")
                     _raise_if_serious(error)
                     continue
                 taken = _taken(message)
@@ -280,6 +297,22 @@ class RangeReader:
                 return messages, reached
         msg = f"partition {partition}: [{start}, {end}) could not be read in {READ_TIMEOUT_S} s"
         raise Retryable(msg)
+
+    def _watermarks(
+        self, consumer: Consumer, place: TopicPartition, deadline: Deadline
+    ) -> tuple[int, int]:
+        """The range that the broker holds, asked until answered."""
+        while True:
+            try:
+                low, high = consumer.get_watermark_offsets(place, timeout=REQUEST_TIMEOUT_S)
+            except KafkaException as failure:
+                _raise_if_serious(failure.args[0])
+                if deadline.passed:
+                    msg = f"partition {place.partition}: {failure.args[0].str()}"
+                    raise Retryable(msg) from failure
+                self._clock.sleep(0.1)
+            else:
+                return low, high
 
 
 def _taken(message: KafkaMessage) -> Message:

@@ -80,8 +80,8 @@ class Ledger:
         parameters = {"topic_id": topic_id, "partition": partition, "offset": offset}
         ranges: set[tuple[int, int]] = set()
         for number in range(len(self._shards)):
-            for rows in self._shards[number].ask_everyone(sql, parameters):
-                ranges.update((int(start), int(end)) for start, end in rows or ())
+            rows = self._shards[number].ask(sql, parameters)
+            ranges.update((int(start), int(end)) for start, end in rows)
         return sorted(ranges)
 
     def plans(self, topic_id: str, place: Range) -> list[Plan]:
@@ -95,7 +95,6 @@ class Ledger:
         texts = {
             text
             for number in range(len(self._shards))
-            for rows in self._shards[number].ask_everyone(sql, parameters)
-            for (text,) in rows or ()
+            for (text,) in self._shards[number].ask(sql, parameters)
         }
         return [plan for text in sorted(texts) if (plan := decode_plan(text)) is not None]

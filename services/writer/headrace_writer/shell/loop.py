@@ -25,6 +25,8 @@ from headrace_writer.telemetry import SignalMetrics
 # While a delivery is on its way the loop looks after it this often; otherwise it may wait longer.
 BUSY_POLL_S = 0.02
 IDLE_POLL_S = 0.1
+# A first assignment takes a heartbeat or two; who has none by then is a spare.
+SURPLUS_AFTER_S = 10.0
 # One call fetches at most this many; messages hold up to thousands of records each.
 POLL_MESSAGES = 500
 
@@ -88,8 +90,8 @@ class SignalLoop:
         self._stored_at = clock.monotonic()
         self._paused = False
         self._expected: dict[int, int] = {}
-        self.joined = False
-        """An assignment, be it an empty one, has come."""
+        self._assigned_once = False
+        self._attached_at = clock.monotonic()
         self.given_up = False
         """The drain deadline has passed: inserts that still repeat may end."""
         self._gaps: dict[int, tuple[int, int]] = {}
@@ -97,6 +99,14 @@ class SignalLoop:
     def attach(self, consumer: GroupMember) -> None:
         """The consumer needs its listener first; so it arrives after."""
         self._consumer = consumer
+        self._attached_at = self._clock.monotonic()
+
+    @property
+    def joined(self) -> bool:
+        """An assignment has come, or none does because there are more members than partitions:
+        the consumer protocol reports no empty one."""
+        waited = self._clock.monotonic() - self._attached_at
+        return self._assigned_once or waited > SURPLUS_AFTER_S
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Until `stopping`, then drain. Raises what makes the process end."""
@@ -270,7 +280,7 @@ class SignalLoop:
     # --- rebalance callbacks, inside poll
 
     def assigned(self, partitions: list[int]) -> None:
-        self.joined = True
+        self._assigned_once = True
         self.ownership.assign(partitions)
         self._metrics.rebalanced("assigned", partitions)
         self._log.info("partitions assigned", partitions=sorted(partitions))

@@ -42,6 +42,8 @@ class Login(NamedTuple):
     password: str
     connect_timeout_s: float
     answer_timeout_s: float
+    quorum: int = 0
+    """Replicas that an insert waits for; 0 for the one that takes it."""
 
 
 class Replica:
@@ -50,6 +52,7 @@ class Replica:
     def __init__(self, address: Address, login: Login) -> None:
         self.address = address
         self._database = login.database
+        self._quorum = login.quorum
         self._client = Client(
             address.host,
             port=address.port,
@@ -99,6 +102,8 @@ class Replica:
                 # A sender with old spans makes as many partitions as they are days old; refusing
                 # the block would stop its neighbours.
                 settings["max_partitions_per_insert_block"] = 0
+            if self._quorum:
+                settings["insert_quorum"] = self._quorum
             header = self._begin_insert(table, settings)
             if list(header) != list(layout):
                 msg = f"{table} on {self.address} has changed since this writer started: restart it"

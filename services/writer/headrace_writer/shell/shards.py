@@ -18,6 +18,7 @@ R = TypeVar("R")
 FIRST_BACKOFF_S = 0.1
 # 5 s: a replica that comes back is used again well inside the ten seconds of the metrics promise.
 LONGEST_BACKOFF_S = 5.0
+ASK_AGAIN_S = 1.0
 # A count answers in milliseconds; a replica that needs longer is as good as silent.
 COUNT_TIMEOUT_S = 10.0
 
@@ -47,6 +48,7 @@ class Shard:
         self._login = login
         self._clock = clock
         self._local = threading.local()
+        self._connections: list[Replica] = []
         self._preferred = number % len(self.addresses)
         self.count_timeout_s = COUNT_TIMEOUT_S
         self.on_failure: Callable[[Attempt], None] = lambda _attempt: None
@@ -91,6 +93,20 @@ class Shard:
                 answers.append(None)
         return answers
 
+    def ask(self, sql: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Rows of all replicas, asked until one of them answers: silence is not "no rows".
+
+        Raises Stopping.
+        """
+        while True:
+            answers = self.ask_everyone(sql, parameters)
+            if any(rows is not None for rows in answers):
+                return [row for rows in answers for row in rows or ()]
+            if self.stopping():
+                msg = f"shard {self.number}: stopping before a replica answered"
+                raise Stopping(msg)
+            self._clock.sleep(ASK_AGAIN_S)
+
     def _until_done(self, action: Callable[[Replica], T], failed: Callable[[Attempt], None]) -> T:
         backoff_s = FIRST_BACKOFF_S
         while True:
@@ -119,7 +135,13 @@ class Shard:
             if counting:
                 login = login._replace(answer_timeout_s=self.count_timeout_s)
             replica = known[address, counting] = Replica(address, login)
+            self._connections.append(replica)
         return replica
+
+    def close(self) -> None:
+        """Hang up every thread's connections; no thread may be using them."""
+        for replica in self._connections:
+            replica.close()
 
 
 class Shards:
@@ -143,3 +165,5 @@ class Shards:
 
     def close(self) -> None:
         self._workers.shutdown(wait=True, cancel_futures=True)
+        for shard in self.shards:
+            shard.close()

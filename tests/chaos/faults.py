@@ -1,0 +1,130 @@
+"""Single faults: messages that are no telemetry, full disks, slow servers, changed tables."""
+
+import os
+import random
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from chaos.harness import Chaos
+from support import builders, otlp
+
+TOPICS = ("otlp_spans", "otlp_metrics", "otlp_logs")
+
+
+def poison(chaos: Chaos, count: int) -> int:
+    """Messages that no decoder reads, over all topics and partitions. Returns how many."""
+    producer = Producer({"bootstrap.servers": chaos.cluster.bootstrap, "acks": "all"})
+    sent = 0
+    for _ in range(count):
+        for topic in TOPICS:
+            producer.produce(topic, hostile(chaos.rng), partition=chaos.rng.randrange(6))
+            sent += 1
+    assert producer.flush(20) == 0
+    return sent
+
+
+def hostile(rng: random.Random) -> bytes:
+    """A resource that ends behind its message, a group, or a varint of eleven bytes."""
+    rest = rng.randbytes(rng.randrange(1, 200))
+    return rng.choice([b"\x0a\xff\xff\x7f", b"\x0b", b"\x08" + b"\xff" * 10 + b"\x01"]) + rest
+
+
+def dead_letters(chaos: Chaos) -> int:
+    """How many there are now."""
+    return sum(otlp.end_offsets(chaos.cluster.bootstrap, "otlp_dlq").values())
+
+
+def oversized(chaos: Chaos) -> None:
+    """A request larger than the broker takes: must be refused, and stop nothing."""
+    try:
+        otlp.export(chaos.cluster.otlp_grpc, otlp.traces("too-large", 4, padding=3 << 20))
+    except grpc.RpcError:
+        return
+    raise AssertionError("a request of 12 MiB was acknowledged")
+
+
+def clock_jumps(chaos: Chaos) -> None:
+    """Spans of 1970, of last year and of the year 2200, each in a block with ordinary ones."""
+    year_ns = 365 * 86_400 * 10**9
+    for start in (0, 1, time.time_ns() - year_ns, time.time_ns() + 170 * year_ns):
+        span = builders.span(start_time_unix_nano=start, end_time_unix_nano=start)
+        request = builders.traces(span, resource={"service.name": "clock-jumps"})
+        otlp.export(chaos.cluster.otlp_grpc, request)
+
+
+def reset_group(chaos: Chaos, topic: str, group: str) -> None:
+    """Set a stopped group's offsets back to the beginning."""
+    consumer = Consumer({"bootstrap.servers": chaos.cluster.bootstrap, "group.id": group})
+    try:
+        places = [TopicPartition(topic, number, 0) for number in range(6)]
+        consumer.commit(offsets=places, asynchronous=False)
+    finally:
+        consumer.close()
+
+
+@contextmanager
+def full_disk(chaos: Chaos, replica: str, spare_mib: int = 24) -> Iterator[None]:
+    """The replica's data lies on a small tmpfs, and the tmpfs is full while this lasts."""
+    layout = chaos.cluster.layout
+    data = layout.data / replica
+    aside = data.with_name(f"{data.name}.aside")
+    chaos.cluster.control.stop(replica)
+    size = sum(each.stat().st_size for each in data.rglob("*") if each.is_file())
+    data.rename(aside)
+    data.mkdir()
+    mebibytes = (size >> 20) * 2 + 256
+    options = f"size={mebibytes}m,mode=755"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(data)], check=True)
+    try:
+        subprocess.run(["cp", "-a", f"{aside}/.", str(data)], check=True)
+        chaos.cluster.control.start(replica)
+        filler = data / "filler"
+        _fill(filler, spare_mib)
+        yield
+        filler.unlink()
+        chaos.fault_ended = time.time()
+        time.sleep(5)
+    finally:
+        chaos.cluster.control.stop(replica)
+        subprocess.run(["rm", "-rf", str(aside)], check=True)
+        subprocess.run(["cp", "-a", str(data), str(aside)], check=True)
+        subprocess.run(["umount", str(data)], check=True)
+        data.rmdir()
+        aside.rename(data)
+        chaos.cluster.control.start(replica)
+
+
+def _fill(path: Path, spare_mib: int) -> None:
+    """Take all of the file system but so much."""
+    state = os.statvfs(path.parent)
+    size = state.f_bavail * state.f_frsize - (spare_mib << 20)
+    with path.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(1 << 20, size))
+
+
+def slow(chaos: Chaos, components: list[str], seconds: float) -> None:
+    """Run components for a tenth of the time, in turns of 200 ms."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for component in components:
+            with chaos.frozen(component):
+                time.sleep(0.18)
+        time.sleep(0.02)
+
+
+def change_tables(chaos: Chaos) -> None:
+    """A column changes its type on every replica, as a migration would do it."""
+    kind = chaos.rng.choice(["String", "LowCardinality(String)"])
+    for shard in range(1, chaos.cluster.layout.spec.shards + 1):
+        client = chaos.cluster.clickhouse(shard)
+        try:
+            for wanted in ("LowCardinality(String)", kind):
+                client.execute(f"ALTER TABLE otel_traces_local MODIFY COLUMN TraceState {wanted}")
+        finally:
+            client.disconnect()

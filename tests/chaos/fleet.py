@@ -1,0 +1,187 @@
+"""Writers as Kubernetes runs them: so many per signal, started again when they die."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from headrace_native.layout import Layout
+from headrace_writer.core.block import Signal
+from headrace_writer.shell.fault_points import VARIABLE as FAULT_POINT
+
+SIGNALS: tuple[Signal, ...] = ("traces", "metrics", "logs")
+READY_WITHIN_S = 60.0
+LOOK_EVERY_S = 0.1
+TESTS = Path(__file__).resolve().parents[1]
+
+
+@dataclass
+class WriterProcess:
+    """One writer and the lives it had."""
+
+    signal: Signal
+    number: int
+    port: int
+    log: Path
+    process: "subprocess.Popen[bytes] | None" = None
+    wanted: bool = True
+    ends: list[int] = field(default_factory=list)
+    """Exit codes, negative for signals, oldest first."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.signal}-{self.number}"
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def ready(self) -> bool:
+        try:
+            url = f"http://127.0.0.1:{self.port}/ready"
+            with urllib.request.urlopen(url, timeout=2) as answer:
+                return int(answer.status) == 200
+        except OSError:
+            return False
+
+
+class Fleet:
+    """All writers of a cluster whose own description has none. A context manager."""
+
+    def __init__(self, layout: Layout, first_port: int) -> None:
+        self._layout = layout
+        self._first_port = first_port
+        self._lock = threading.RLock()
+        self.writers: list[WriterProcess] = []
+        self.environment: dict[str, str] = {}
+        """Extra settings for writers that start from now on."""
+        self.fault_point = ""
+        """Each signal's first writer dies here once."""
+        self.mutation = ""
+        """A protection that writers started from now on lack (see `mutant`)."""
+        self._ending = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, daemon=True)
+
+    def __enter__(self) -> "Fleet":
+        self._keeper.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._ending.set()
+        self._keeper.join()
+        for writer in self.writers:
+            writer.wanted = False
+            if writer.process is not None and writer.process.poll() is None:
+                os.kill(writer.pid, signal.SIGCONT)
+                writer.process.terminate()
+        for writer in self.writers:
+            if writer.process is not None:
+                try:
+                    writer.process.wait(40)
+                except subprocess.TimeoutExpired:
+                    writer.process.kill()
+
+    def of(self, name: Signal) -> list[WriterProcess]:
+        """The writers of a signal that are meant to run, oldest first."""
+        with self._lock:
+            return [one for one in self.writers if one.signal == name and one.wanted]
+
+    def scale(self, name: Signal, count: int) -> None:
+        """Start or end (SIGTERM) writers until so many run."""
+        with self._lock:
+            running = self.of(name)
+            for one in running[count:]:
+                self._retire(one)
+            for _ in range(count - len(running)):
+                self._add(name)
+
+    def _add(self, name: Signal) -> None:
+        number = sum(1 for one in self.writers if one.signal == name) + 1
+        port = self._first_port + len(self.writers)
+        log = self._layout.logs / f"chaos-writer-{name}-{number}.log"
+        writer = WriterProcess(name, number, port, log)
+        self.writers.append(writer)
+        self._start(writer, with_fault=number == 1)
+
+    def _retire(self, writer: WriterProcess) -> None:
+        writer.wanted = False
+        if writer.process is not None and writer.process.poll() is None:
+            writer.process.terminate()
+
+    def _start(self, writer: WriterProcess, *, with_fault: bool = False) -> None:
+        environment = {
+            **os.environ,
+            **self._layout.writer_environment,
+            "HEADRACE_HTTP_LISTEN": f"127.0.0.1:{writer.port}",
+            "PYTHONPATH": str(TESTS),
+            **self.environment,
+        }
+        if with_fault and self.fault_point:
+            environment[FAULT_POINT] = self.fault_point
+        module = ["chaos.mutant", self.mutation] if self.mutation else ["headrace_writer"]
+        with writer.log.open("ab") as output:
+            writer.process = subprocess.Popen(
+                [sys.executable, "-m", *module, "write", "--signals", writer.signal],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def replace_all(self) -> None:
+        """End every writer at once (SIGKILL) and start one per signal, with what is set now."""
+        with self._lock:
+            for writer in self.writers:
+                writer.wanted = False
+                if writer.process is not None and writer.process.poll() is None:
+                    os.kill(writer.pid, signal.SIGKILL)
+                    writer.process.wait()
+            self.writers.clear()
+            for name in SIGNALS:
+                self._add(name)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """No writer runs inside; all ended in order, and one per signal starts afterwards."""
+        with self._lock:
+            for writer in self.writers:
+                self._retire(writer)
+            for writer in self.writers:
+                if writer.process is not None:
+                    writer.process.wait(60)
+            self.writers.clear()
+            yield
+            for name in SIGNALS:
+                self._add(name)
+
+    def wait_ready(self) -> None:
+        """Until every wanted writer is ready. Raises TimeoutError naming those that are not."""
+        deadline = time.monotonic() + READY_WITHIN_S
+        while True:
+            waiting = [one for name in SIGNALS for one in self.of(name) if not one.ready()]
+            if not waiting:
+                return
+            if time.monotonic() > deadline:
+                names = ", ".join(f"{one.name} (see {one.log})" for one in waiting)
+                msg = f"not ready after {READY_WITHIN_S:.0f} s: {names}"
+                raise TimeoutError(msg)
+            time.sleep(LOOK_EVERY_S)
+
+    def _keep(self) -> None:
+        while not self._ending.wait(LOOK_EVERY_S):
+            with self._lock:
+                for writer in self.writers:
+                    if writer.process is None or writer.process.poll() is None:
+                        continue
+                    if len(writer.ends) == 0 or writer.wanted:
+                        writer.ends.append(writer.process.returncode)
+                    if writer.wanted:
+                        self._start(writer)
