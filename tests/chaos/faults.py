@@ -19,7 +19,9 @@ TOPICS = ("otlp_spans", "otlp_metrics", "otlp_logs")
 
 def poison(chaos: Chaos, count: int) -> int:
     """Messages that no decoder reads, over all topics and partitions. Returns how many."""
-    producer = Producer({"bootstrap.servers": chaos.cluster.bootstrap, "acks": "all"})
+    producer = Producer(
+        {"bootstrap.servers": chaos.cluster.bootstrap, "acks": "all", "log_level": 0}
+    )
     sent = 0
     for _ in range(count):
         for topic in TOPICS:

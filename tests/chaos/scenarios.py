@@ -201,7 +201,7 @@ AT_POINTS = tuple(
     Scenario(
         f"kill at {point.partition(':')[0]}",
         # A count comes only where an attempt was in doubt, or a plan is replayed.
-        kill_replica if point.startswith("count") else nothing,
+        kill_shard if point.startswith("count") else nothing,
         load=Load(seconds=12),
         fault_point=point,
     )

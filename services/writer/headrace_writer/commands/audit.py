@@ -25,7 +25,7 @@ from headrace_writer.core.block import Signal, Target
 from headrace_writer.core.delivery_plan import PlanUnreadable, decode_plan
 from headrace_writer.errors import Retryable
 from headrace_writer.shell import kafka
-from headrace_writer.shell.clock import SystemClock
+from headrace_writer.shell.clock import Deadline, SystemClock
 from headrace_writer.shell.kafka_view import GroupView
 from headrace_writer.shell.ledger_reader import LedgerReader, header_time
 from headrace_writer.shell.shards import Shards
@@ -114,10 +114,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 def run_audit(settings: Settings, since: datetime, patience_s: float = 10.0) -> Result:
     """Everything of the settings' signals since then. Raises Retryable, Fatal."""
     begun = time.monotonic()
-    shards = wiring.make_shards(settings, SystemClock())
+    clock = SystemClock()
+    shards = wiring.make_shards(settings, clock)
+    deadline = Deadline(clock, settings.start_timeout_s)
     try:
         for shard in shards.shards:
             shard.count_timeout_s = COUNT_TIMEOUT_S
+            shard.stopping = lambda: deadline.passed
         auditor = _Auditor(settings, shards, int(since.timestamp() * 10**9), patience_s)
         result = Result(since.isoformat(timespec="seconds"))
         for signal in settings.signals:

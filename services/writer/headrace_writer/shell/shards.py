@@ -103,7 +103,8 @@ class Shard:
             if any(rows is not None for rows in answers):
                 return [row for rows in answers for row in rows or ()]
             if self.stopping():
-                msg = f"shard {self.number}: stopping before a replica answered"
+                names = ", ".join(map(str, self.addresses))
+                msg = f"shard {self.number}: given up before one of {names} answered"
                 raise Stopping(msg)
             self._clock.sleep(ASK_AGAIN_S)
 
@@ -120,9 +121,9 @@ class Shard:
                     attempt = Attempt(self.number, address, error, backoff_s)
                     failed(attempt)
                     self.on_failure(attempt)
-                if self.stopping():
-                    msg = f"shard {self.number}: stopping before the block was acknowledged"
-                    raise Stopping(msg)
+                    if self.stopping():
+                        msg = f"shard {self.number}: given up before an answer; last: {error}"
+                        raise Stopping(msg) from error
             self._clock.sleep(backoff_s * random.uniform(0.5, 1.0))
             backoff_s = min(backoff_s * 2, LONGEST_BACKOFF_S)
 
