@@ -19,7 +19,7 @@ ifeq ($(origin OFFSET),command line)
   export HEADRACE_PORT_OFFSET := $(OFFSET)
 endif
 
-# Arguments for pytest and for loadgen: make test ARGS='-k gateway', make bench ARGS='--rate 20000'
+# Arguments for pytest and for loadgen: make test ARGS='-k gateway', make slo ARGS='--rate 20000'
 ARGS ?=
 
 .PHONY: help
@@ -66,9 +66,15 @@ fuzz: setup ## hostile bytes against the kernel for DURATION=60 seconds
 	@bash deploy/native/setup/fuzz.sh $(or $(DURATION),60)
 
 .PHONY: bench
-bench: cluster-up ## the load generator at the full rate: 100,000 spans/s + 50,000 points/s for 60 s
-	@.venv/bin/loadgen --rate 100000 --metrics-rate 50000 --logs-rate 10000 --duration 60 \
-	  --cluster .cache/cluster/$(or $(HEADRACE_CLUSTER),default)/cluster.json --json .cache/bench.json $(ARGS)
+bench: setup ## CPU per record of kernel and writer, beside the Collector's; ARGS='--quick' for less
+	@bash deploy/native/setup/peer.sh
+	@PYTHONPATH=tests:deploy/native $(PYTHON) -m bench $(ARGS)
+
+.PHONY: slo
+slo: cluster-up ## the promise under load: 100,000 spans/s + 50,000 points/s for DURATION=300 seconds
+	@.venv/bin/loadgen --rate 100000 --metrics-rate 50000 --duration $(or $(DURATION),300) \
+	  --max-metric-lag-p99 5 --json .cache/slo.json $(ARGS) \
+	  --cluster .cache/cluster/$(or $(HEADRACE_CLUSTER),default)/cluster.json
 
 .PHONY: chaos
 chaos: setup ## faults against a real cluster under load; ARGS="--seed 7" repeats, "--mutants" switches protections off

@@ -161,7 +161,7 @@ def clock_jumps(chaos: Chaos) -> None:
 
 def migration(chaos: Chaos) -> None:
     faults.change_tables(chaos)
-    chaos.pause(6)
+    chaos.pause(2)
 
 
 def everything(chaos: Chaos) -> None:

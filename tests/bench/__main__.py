@@ -1,0 +1,150 @@
+"""`python -m bench`: what headrace costs per record, beside the Collector doing the same.
+
+CPU seconds come from the operating system; times of the clock are not compared. Exit codes: 0
+measured; 1 something did not run; 2 usage.
+"""
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import kernel, pipeline
+from bench.rig import rig
+from headrace_writer.core.block import Signal
+from headrace_writer.core.decode import native_backend
+from headrace_writer.core.decode_reference import ReferenceBackend
+
+RESULT = Path(".cache/bench/latest.json")
+SIGNALS: dict[Signal, str] = {"traces": "span", "metrics": "point", "logs": "log"}
+TARGETS = {
+    "kernel_us_per_span": 0.6,
+    "kernel_us_per_point": 0.4,
+    "kernel_us_per_log": 0.5,
+    "writer_us_per_span": 1.0,
+    "writer_peak_rss_mb": 400.0,
+}
+EXAMPLES = """examples:
+  make bench                              everything, three repeats
+  make bench ARGS='--quick'               less data, one repeat: a few minutes
+  make bench ARGS='--only kernel'
+"""
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="bench", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="less data, one repeat")
+    parser.add_argument("--only", action="append", choices=["kernel", "writer", "peer", "memory"])
+    parser.add_argument("--json", type=Path, default=RESULT, help=f"default {RESULT}")
+    return parser.parse_args()
+
+
+def bench_kernel(quick: bool, results: dict[str, Any]) -> None:
+    """Both decoders alone, in this process."""
+    for signal, noun in SIGNALS.items():
+        timing = kernel.measure(native_backend(), signal, 10 if quick else 40, 3 if quick else 9)
+        results[f"kernel_us_per_{noun}"] = timing.median
+        results[f"kernel_spread_{noun}"] = timing.spread
+        results[f"wire_bytes_per_{noun}"] = round(timing.wire_bytes, 1)
+        results[f"block_bytes_per_{noun}"] = round(timing.block_bytes, 1)
+        print(f"kernel, {noun}: {timing.median} µs {timing.spread}", flush=True)
+    reference = kernel.measure(ReferenceBackend(), "traces", 1, 1)
+    results["reference_us_per_span"] = reference.median
+    print(f"reference decoder, span: {reference.median} µs", flush=True)
+
+
+def repeated(name: str, times: int, measure: Callable[[], Any]) -> list[Any]:
+    """The runs of one measurement, each said as it comes."""
+    runs = []
+    for _ in range(times):
+        run = measure()
+        runs.append(run)
+        print(
+            f"{name}: {run.us_per_span} µs/span, {run.spans / run.wall_s:,.0f} spans/s on the "
+            f"clock, {run.peak_rss_mb:.0f} MB, {run.blocks} blocks",
+            flush=True,
+        )
+    return runs
+
+
+def bench_processes(options: argparse.Namespace, results: dict[str, Any]) -> None:
+    """Whole processes between Kafka and the sink."""
+    wanted = options.only or ["writer", "peer", "memory"]
+    times = 1 if options.quick else 3
+    count = 150 if options.quick else 600
+    with rig() as world:
+        if "writer" in wanted:
+            runs = repeated("writer", times, lambda: pipeline.drain_writer(world, count))
+            note(results, "writer", runs)
+            four = pipeline.drain_writer(world, count, processes=4)
+            results["writer_us_per_span_of_four"] = four.us_per_span
+            print(f"four writers: {four.us_per_span} µs/span", flush=True)
+        if "memory" in wanted:
+            stalled = pipeline.memory_while_stalled(world, count, 15 if options.quick else 60)
+            results["writer_peak_rss_mb"] = stalled
+            print(f"writer, ClickHouse stalled: {stalled:.0f} MB at most", flush=True)
+        if "peer" in wanted:
+            runs = repeated("otelcol", times, lambda: pipeline.drain_peer(world, count // 2))
+            note(results, "peer_otelcol", runs)
+    if {"writer_us_per_span", "peer_otelcol_us_per_span"} <= results.keys():
+        ratio = results["peer_otelcol_us_per_span"] / results["writer_us_per_span"]
+        results["ratio_vs_otelcol"] = round(ratio, 1)
+
+
+def note(results: dict[str, Any], name: str, runs: list[Any]) -> None:
+    each = [run.us_per_span for run in runs]
+    results[f"{name}_us_per_span"] = round(median(each), 3)
+    results[f"{name}_spread_span"] = (min(each), max(each))
+    results[f"{name}_rss_mb"] = max(run.peak_rss_mb for run in runs)
+
+
+def show(results: dict[str, Any]) -> None:
+    table = Table("measured", "value", "target", title="CPU µs per record, MB")
+    for name, value in results.items():
+        if isinstance(value, int | float):
+            target = TARGETS.get(name)
+            text = "" if target is None else f"≤ {target:g} " + ("✓" if value <= target else "✗")
+            table.add_row(name, f"{value:,}", text)
+    Console().print(table)
+
+
+def main() -> int:
+    options = arguments()
+    results: dict[str, Any] = {}
+    if not options.only or "kernel" in options.only:
+        bench_kernel(options.quick, results)
+    if not options.only or set(options.only) - {"kernel"}:
+        bench_processes(options, results)
+    document = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.machine()}, {cpu_model()}, Python {platform.python_version()}",
+        "quick": options.quick,
+        **results,
+    }
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(document, indent=2) + "\n")
+    show(results)
+    print(f"written to {options.json}")
+    return 0
+
+
+def cpu_model() -> str:
+    """As /proc/cpuinfo names it."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
