@@ -24,6 +24,8 @@ LOADGEN = Path(sys.executable).with_name("loadgen")
 WARM_UP_S = 4.0
 # The promise for metrics; a fault may break it for so long as its scenario says.
 LAG_LIMIT_S = 10.0
+# A replica that was killed catches up when its old session has ended.
+PATIENCE_S = 60.0
 GAPS = {"gap", "overlap", "deleted_unread"}
 
 
@@ -206,7 +208,7 @@ class Chaos:
         settings = config.load({"config": str(self.cluster.layout.dir / "headrace.toml")})
         deadline = time.monotonic() + 30
         while True:
-            findings = run_audit(settings, since, 15.0).findings
+            findings = run_audit(settings, since, PATIENCE_S).findings
             # A replica that was just started again may not answer yet.
             silent = any(one.kind == "replica_silent" for one in findings)
             if not silent or time.monotonic() > deadline:

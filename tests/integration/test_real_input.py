@@ -3,6 +3,9 @@
 The agent of docs/examples runs with the OpenTelemetry SDK against the gateway. The cluster (18.16)
 has its rows by way of the whole pipeline. A current ClickHouse (chDB) gets the same Kafka messages
 through the kernel. Every query of docs/queries.md must give, on both, what the agent emitted.
+
+The agent lives for seconds. What needs hours of cumulative metrics (restarts, several instances, a
+window that begins in the middle) is sent beside it by `fleet_metrics`.
 """
 
 import json
@@ -11,20 +14,25 @@ import sys
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from clickhouse_driver import Client
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE
 
 from headrace_schema.model import Dialect
 from headrace_writer.core.block import Signal
 from headrace_writer.errors import Retryable
 from headrace_writer.shell.replica import Address, Login, Replica
-from support import otlp
+from support import builders, otlp
 from support.cluster import Cluster
 from support.decoders import KERNEL, layouts_of
 from support.downstream import Reader, queries, sql_blocks
@@ -39,7 +47,10 @@ TOPICS: dict[Signal, str] = {
     "logs": "otlp_logs",
 }
 VISIBLE_WITHIN_S = 30.0
-BOUNDARIES = [100.0, 250.0, 500.0, 1_000.0, 2_500.0, float("inf")]
+BOUNDARIES = [100.0, 250.0, 500.0, 1_000.0, 2_500.0]
+LABELS = ("model", "route", "customer_tier")
+SECOND = 1_000_000_000
+HOUR_S = 3_600
 
 
 @dataclass(frozen=True)
@@ -49,10 +60,16 @@ class Emitted:
     said: dict[str, Any]
     messages: dict[Signal, list[bytes]]
     since_ns: int
+    fleet_since_ns: int
+    """Where the window over the metrics of `fleet_metrics` begins: a whole minute."""
 
     @property
     def service(self) -> str:
         return str(self.said["service"])
+
+    @property
+    def fleet(self) -> str:
+        return f"{self.service}-fleet"
 
     @property
     def calls(self) -> list[dict[str, Any]]:
@@ -74,6 +91,10 @@ def emitted(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Emitt
         capture_output=True, text=True, check=False, timeout=90,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    minute_ns = 60 * SECOND
+    fleet_since_ns = (since_ns // minute_ns - 10) * minute_ns
+    for request in fleet_metrics(f"{service}-fleet", fleet_since_ns):
+        otlp.export(cluster.otlp_grpc, request)
     messages = {
         signal: [
             stored.value
@@ -82,7 +103,65 @@ def emitted(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Emitt
         ]
         for signal, topic in TOPICS.items()
     }
-    return Emitted(json.loads(expectation.read_text()), messages, since_ns)
+    return Emitted(json.loads(expectation.read_text()), messages, since_ns, fleet_since_ns)
+
+
+# Instance → lives (start of its series, points as (time, tokens)); times in seconds from `since`.
+FLEET_TOKENS: dict[str, list[tuple[int, list[tuple[int, int]]]]] = {
+    # Ran long before, and is restarted: a new start.
+    "restarted": [
+        (-HOUR_S, [(-30, 1_000), (30, 1_040), (90, 1_100)]),
+        (100, [(150, 25), (210, 60)]),
+    ],
+    # Falls without a new start. Began in the same nanosecond as the one above.
+    "fallen": [(-HOUR_S, [(-20, 5_000), (40, 5_001), (100, 7), (160, 9)])],
+    # Its first point in sight says nothing about when it grew.
+    "silent": [(-24 * HOUR_S, [(45, 700), (105, 710)])],
+    # Began in the window.
+    "young": [(5, [(35, 3)])],
+}
+FLEET_BOUNDS = (100.0, 200.0)
+# Instance → start of its series, points as (time, calls per bucket).
+FLEET_LATENCY: dict[str, tuple[int, list[tuple[int, tuple[int, int, int]]]]] = {
+    "restarted": (-HOUR_S, [(-30, (5, 5, 5)), (30, (5, 7, 5)), (90, (9, 11, 5))]),
+    "fallen": (-HOUR_S, [(-60, (2, 3, 4)), (-30, (5, 5, 5)), (30, (5, 7, 5)), (90, (9, 11, 5))]),
+    "silent": (-HOUR_S, [(30, (5, 7, 5)), (90, (9, 11, 5))]),
+    "young": (5, [(35, (1, 2, 0))]),
+}
+FLEET_CALLS = [4 + 4 + 4 + 1, 6 + 6 + 4 + 2, 0]
+
+
+def fleet_metrics(service: str, since_ns: int) -> Iterator[ExportMetricsServiceRequest]:
+    """Cumulative metrics of four instances with equal attributes."""
+
+    def about(start: int, at: int) -> dict[str, Any]:
+        return {
+            "attributes": {"model": "m", "route": "/chat", "customer_tier": "pro"},
+            "start_time_unix_nano": since_ns + start * SECOND,
+            "time_unix_nano": since_ns + at * SECOND,
+        }
+
+    for instance, lives in FLEET_TOKENS.items():
+        tokens = builders.counter(
+            *(
+                builders.number_point(value, **about(start, at))
+                for start, points in lives
+                for at, value in points
+            ),
+            name="agent.output_tokens",
+        )
+        start, counted = FLEET_LATENCY[instance]
+        latency = builders.histogram(
+            *(
+                builders.histogram_point(counts, FLEET_BOUNDS, **about(start, at))
+                for at, counts in counted
+            ),
+            name="agent.response_latency_ms",
+        )
+        latency.histogram.aggregation_temporality = AGGREGATION_TEMPORALITY_CUMULATIVE
+        yield builders.metrics(
+            tokens, latency, resource={"service.name": service, "service.instance.id": instance}
+        )
 
 
 @pytest.fixture(scope="module", params=["legacy", "modern"])
@@ -107,23 +186,33 @@ def reader(
 
 
 def wait_until_stored(client: Client, emitted: Emitted) -> None:
-    """Until all spans, all logs, and the last point of each counter are visible."""
+    """Until all spans, all logs and all points are visible."""
     said = emitted.said
-    wanted = [len(said["spans"]), len(said["logs"]), sum(said["output_tokens"].values())]
-    sql = [
-        "SELECT count() FROM otel_traces WHERE ServiceName = %(service)s",
-        "SELECT count() FROM otel_logs WHERE ServiceName = %(service)s",
-        "SELECT sum(last) FROM (SELECT argMax(Value, TimeUnix) AS last FROM otel_metrics_sum "
-        "WHERE ServiceName = %(service)s AND MetricName = 'agent.output_tokens' "
-        "GROUP BY toString(Attributes.Value))",
-    ]
+    wanted = {"traces": len(said["spans"]), "logs": len(said["logs"]), "metrics": points(emitted)}
+    services = {"services": (emitted.service, emitted.fleet)}
     deadline = time.monotonic() + VISIBLE_WITHIN_S
     while True:
-        seen = [client.execute(one, {"service": emitted.service})[0][0] for one in sql]
+        seen = {
+            table: client.execute(
+                f"SELECT count() FROM otel_{table} WHERE ServiceName IN %(services)s", services
+            )[0][0]
+            for table in wanted
+        }
         if seen == wanted:
             return
         assert time.monotonic() < deadline, f"{seen} of {wanted}"
         time.sleep(0.5)
+
+
+def points(emitted: Emitted) -> int:
+    """How many data points left, as the messages hold them."""
+    return sum(
+        len(metric.sum.data_points) + len(metric.histogram.data_points)
+        for message in emitted.messages["metrics"]
+        for resource in ExportMetricsServiceRequest.FromString(message).resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    )
 
 
 def insert(port: int, signal: Signal, payloads: list[bytes]) -> None:
@@ -181,20 +270,48 @@ def test_success_by_route(reader: Reader, emitted: Emitted) -> None:
     assert any(row[2] < 1 for row in rows), "the agent's failures are among them"
 
 
+def quantile_in_buckets(q: float, counts: Sequence[int], bounds: Sequence[float]) -> float:
+    """As histogram_quantile of Prometheus: linear within the bucket, the last bound at most."""
+    rank, below = q * sum(counts), 0
+    for count, low, high in zip(counts, [0.0, *bounds], [*bounds, bounds[-1]], strict=True):
+        if below + count >= rank:
+            return low + (high - low) * (rank - below) / count
+        below += count
+    raise AssertionError(counts)
+
+
+def in_buckets(times: Sequence[float]) -> list[int]:
+    """A bucket's upper bound belongs to it, says OTLP."""
+    return [
+        sum(low < t <= high for t in times)
+        for low, high in zip([-1.0, *BOUNDARIES], [*BOUNDARIES, float("inf")], strict=True)
+    ]
+
+
 def test_response_latency_by_model(reader: Reader, emitted: Emitted) -> None:
     rows = reader("response_latency_by_model", service=emitted.service, since_ns=emitted.since_ns)
     by_model: dict[str, list[float]] = defaultdict(list)
     for one in emitted.calls:
         by_model[one["attributes"]["model"]].append(one["attributes"]["agent.response_latency_ms"])
     assert [row[0] for row in rows] == sorted(by_model)
-    for model, calls, mean, up_to, limits, p50, p95 in rows:
-        times = by_model[model]
-        assert calls == len(times)
-        assert mean == pytest.approx(np.mean(times))
-        assert limits == BOUNDARIES
-        assert up_to == [sum(t <= limit for t in times) for limit in BOUNDARIES]
-        for bound, q in ((p50, 0.5), (p95, 0.95)):
-            assert bound == next(b for b, n in zip(limits, up_to, strict=True) if n >= q * calls)
+    for model, calls, p50, p95 in rows:
+        counts = in_buckets(by_model[model])
+        assert calls == sum(counts) == len(by_model[model])
+        assert p50 == pytest.approx(quantile_in_buckets(0.5, counts, BOUNDARIES))
+        assert p95 == pytest.approx(quantile_in_buckets(0.95, counts, BOUNDARIES))
+
+
+def test_response_latency_is_that_of_the_window(reader: Reader, emitted: Emitted) -> None:
+    """What was counted before the window is taken off, instance by instance."""
+    (row,) = reader(
+        "response_latency_by_model", service=emitted.fleet, since_ns=emitted.fleet_since_ns
+    )
+    assert row == (
+        "m",
+        sum(FLEET_CALLS),
+        pytest.approx(quantile_in_buckets(0.5, FLEET_CALLS, FLEET_BOUNDS)),
+        pytest.approx(quantile_in_buckets(0.95, FLEET_CALLS, FLEET_BOUNDS)),
+    )
 
 
 def test_tokens_per_minute_by_tier(reader: Reader, emitted: Emitted) -> None:
@@ -209,6 +326,19 @@ def test_tokens_per_minute_by_tier(reader: Reader, emitted: Emitted) -> None:
     assert all(abs(minute.timestamp() - emitted.since_ns / 1e9) < 120 for _, minute, _ in rows)
 
 
+def test_tokens_per_minute_survive_restarts(reader: Reader, emitted: Emitted) -> None:
+    """Instances apart, resets whole, and nothing from before the window."""
+    rows = reader(
+        "tokens_per_minute_by_tier", service=emitted.fleet, since_ns=emitted.fleet_since_ns
+    )
+    assert [(tier, (minute - rows[0][1]).total_seconds(), n) for tier, minute, n in rows] == [
+        ("pro", 0, 40 + 1 + 0 + 3),  # restarted, fallen, silent, young
+        ("pro", 60, 60 + 7 + 10),
+        ("pro", 120, 25 + 2),
+        ("pro", 180, 35),
+    ]
+
+
 def test_error_logs_are_correlated_to_their_spans(reader: Reader, emitted: Emitted) -> None:
     rows = reader("error_logs", service=emitted.service, since_ns=emitted.since_ns)
     wanted = sorted(one["body"] for one in emitted.said["logs"] if one["severity"] >= 17)
@@ -220,6 +350,18 @@ def test_error_logs_are_correlated_to_their_spans(reader: Reader, emitted: Emitt
         assert severity == 17
         assert span["attributes"]["model"] in body
         assert span["start_ns"] <= at <= span["end_ns"]
+
+
+def test_error_logs_come_with_their_spans(reader: Reader, emitted: Emitted) -> None:
+    rows = reader("error_logs_with_spans", service=emitted.service, since_ns=emitted.since_ns)
+    failed = {one["span_id"]: one for one in emitted.calls if one["error"]}
+    assert {row[3] for row in rows} == set(failed)
+    assert len(rows) == len(failed)
+    for _at, body, trace_id, span_id, name, message, ms in rows:
+        span = failed[span_id]
+        assert (trace_id, name, message) == (span["trace_id"], "llm.call", span["message"])
+        assert span["attributes"]["model"] in body
+        assert ms == pytest.approx((span["end_ns"] - span["start_ns"]) / 1e6)
 
 
 def test_slowest_traces(reader: Reader, emitted: Emitted) -> None:
@@ -255,107 +397,173 @@ def test_the_logs_of_a_trace_are_those_of_its_calls(reader: Reader, emitted: Emi
         assert [row[1] for row in rows].count("ERROR") == sum(one["error"] for one in spans)
 
 
-def test_every_query_of_the_page_was_run(reader: Reader) -> None:
-    """Comes last in this module: each test above ran one."""
-    assert reader.ran == set(queries("modern"))
-
-
-ATTRIBUTES = {"legacy": "arrayMap(k -> toString(k), {0}.Key), {0}.Value", "modern": "{0}"}
-
-
-def attributes(row: tuple[Any, ...], dialect: str) -> dict[str, str]:
-    """The last columns of a row as a mapping."""
-    return dict(zip(*row[-2:], strict=True)) if dialect == "legacy" else row[-1]
-
-
 def text(value: object) -> str:
     """An attribute as the exporter's tables hold it."""
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
-def test_every_span_is_there_with_its_times_attributes_and_status(
-    cluster: Cluster, emitted: Emitted
-) -> None:
-    client = cluster.clickhouse()
-    wait_until_stored(client, emitted)
-    rows = client.execute(
-        "SELECT SpanId, TraceId, ParentSpanId, SpanName, Timestamp, Duration, StatusCode, "
-        "StatusMessage, arrayMap(n -> toString(n), Events.Name), "
-        + ATTRIBUTES["legacy"].format("SpanAttributes")
-        + " FROM otel_traces WHERE ServiceName = %(service)s",
-        {"service": emitted.service},
-    )
-    client.disconnect()
-    found = {row[0]: row for row in rows}
+def test_every_span_is_there_with_all_it_has(reader: Reader, emitted: Emitted) -> None:
+    rows = reader.table("otel_traces", emitted.service)
+    found = {row["SpanId"]: row for row in rows}
     assert len(rows) == len(found) == len(emitted.said["spans"])
     for one in emitted.said["spans"]:
         row = found[one["span_id"]]
-        duration = one["end_ns"] - one["start_ns"]
-        assert row[1:6] == (
-            one["trace_id"], one["parent_span_id"], one["name"], one["start_ns"], duration
-        )  # fmt: skip
-        assert row[6] == ("Error" if one["error"] else "Unset")
-        assert row[7] == one["message"]
-        assert row[8] == one["events"]
-        wanted = {key: text(value) for key, value in one["attributes"].items()}
-        assert attributes(row, "legacy") == wanted
+        wanted = {
+            "Timestamp": one["start_ns"],
+            "TraceId": one["trace_id"],
+            "ParentSpanId": one["parent_span_id"],
+            "SpanName": one["name"],
+            "SpanKind": "Client" if one["name"] == "llm.call" else "Internal",
+            "ScopeName": "agent",
+            "ScopeVersion": "1.0.0",
+            "SpanAttributes": {key: text(value) for key, value in one["attributes"].items()},
+            "Duration": one["end_ns"] - one["start_ns"],
+            "StatusCode": "Error" if one["error"] else "Unset",
+            "StatusMessage": one["message"],
+            "Events.Name": one["events"],
+            "Links.TraceId": [],
+        }
+        assert {name: row[name] for name in wanted} == wanted
+        assert row["ResourceAttributes"]["deployment.environment.name"] == "example"
+        assert all(one["start_ns"] <= at <= one["end_ns"] for at in row["Events.Timestamp"])
+        assert [list(each) for each in row["Events.Attributes"]] == [["count"]] * len(one["events"])
 
 
-def test_every_log_record_is_there(cluster: Cluster, emitted: Emitted) -> None:
-    client = cluster.clickhouse()
-    wait_until_stored(client, emitted)
-    rows = client.execute(
-        "SELECT Body, SeverityNumber, " + ATTRIBUTES["legacy"].format("LogAttributes")
-        + " FROM otel_logs WHERE ServiceName = %(service)s",
-        {"service": emitted.service},
-    )  # fmt: skip
-    client.disconnect()
-    found = sorted((row[0], row[1], attributes(row, "legacy")["model"]) for row in rows)
-    assert found == sorted((o["body"], o["severity"], o["model"]) for o in emitted.said["logs"])
+def test_every_log_record_lies_within_its_span(reader: Reader, emitted: Emitted) -> None:
+    """The agent logs once per call, in the order of the calls."""
+    rows = reader.table("otel_logs", emitted.service)
+    rows.sort(key=lambda row: row["Timestamp"])
+    for row, said, call in zip(rows, emitted.said["logs"], emitted.calls, strict=True):
+        failed = said["severity"] == 17
+        wanted = {
+            "TraceId": call["trace_id"],
+            "SpanId": call["span_id"],
+            "SeverityText": "ERROR" if failed else "INFO",
+            "SeverityNumber": said["severity"],
+            "Body": said["body"],
+            "LogAttributes": {"model": said["model"]},
+            "ScopeName": "agent",
+        }
+        assert {name: row[name] for name in wanted} == wanted
+        assert call["start_ns"] <= row["Timestamp"] <= call["end_ns"]
+        assert row["TraceFlags"] & 1, "sampled"
+        assert failed == call["error"]
+        assert row["ResourceAttributes"]["service.name"] == emitted.service
+
+
+@dataclass(frozen=True)
+class Series:
+    """The calls of one series in order, and its points in ClickHouse by time."""
+
+    name: str
+    calls: list[dict[str, Any]]
+    rows: list[dict[str, Any]]
+
+
+def series_of(reader: Reader, emitted: Emitted, table: str, metric: str) -> list[Series]:
+    """All series of a metric that have points, once what all points share was checked."""
+    calls: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for one in emitted.calls:
+        calls["|".join(one["attributes"][label] for label in LABELS)].append(one["attributes"])
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in reader.table(table, emitted.service):
+        if row["MetricName"] == metric:
+            assert set(row["Attributes"]) == set(LABELS)
+            assert (row["AggregationTemporality"], row["Flags"], row["ScopeName"]) == (
+                2,
+                0,
+                "agent",
+            )
+            assert row["ResourceAttributes"]["service.name"] == emitted.service
+            found["|".join(row["Attributes"][label] for label in LABELS)].append(row)
+    for rows in found.values():
+        rows.sort(key=lambda row: row["TimeUnix"])
+        assert len({row["StartTimeUnix"] for row in rows}) == 1
+        assert emitted.since_ns < rows[0]["StartTimeUnix"] < rows[0]["TimeUnix"]
+        assert len({row["TimeUnix"] for row in rows}) == len(rows), "a point is there twice"
+    return [Series(name, calls[name], rows) for name, rows in found.items()]
+
+
+def test_no_point_is_missing_or_twice(reader: Reader, emitted: Emitted) -> None:
+    rows = [
+        row
+        for table in ("otel_metrics_sum", "otel_metrics_histogram")
+        for service in (emitted.service, emitted.fleet)
+        for row in reader.table(table, service)
+    ]
+    identities = {
+        (
+            row["MetricName"],
+            repr(row["ResourceAttributes"]),
+            repr(row["Attributes"]),
+            row["StartTimeUnix"],
+            row["TimeUnix"],
+        )
+        for row in rows
+    }
+    assert len(rows) == len(identities) == points(emitted)
 
 
 @pytest.mark.parametrize(
-    ("metric", "key"), [("agent.output_tokens", "output_tokens"), ("agent.success", "successes")]
+    ("metric", "unit", "key", "attribute"),
+    [
+        ("agent.output_tokens", "{token}", "output_tokens", "gen_ai.usage.output_tokens"),
+        ("agent.success", "{call}", "successes", "agent.success"),
+    ],
 )
-def test_every_series_of_a_counter_ends_at_its_total(
-    cluster: Cluster, emitted: Emitted, metric: str, key: str
+def test_every_point_of_a_counter_is_a_state_it_was_in(
+    reader: Reader, emitted: Emitted, metric: str, unit: str, key: str, attribute: str
 ) -> None:
-    client = cluster.clickhouse()
-    wait_until_stored(client, emitted)
-    rows = client.execute(
-        "SELECT argMax(Value, TimeUnix), min(IsMonotonic), min(AggregationTemporality), "
-        "any(arrayMap(k -> toString(k), Attributes.Key)) AS keys, any(Attributes.Value) "
-        "FROM otel_metrics_sum WHERE ServiceName = %(service)s AND MetricName = %(metric)s "
-        "GROUP BY toString(Attributes.Value)",
-        {"service": emitted.service, "metric": metric},
-    )
-    client.disconnect()
-    found = {}
-    for value, monotonic, temporality, *labels in rows:
-        series = dict(zip(*labels, strict=True))
-        found["|".join(series[name] for name in ("model", "route", "customer_tier"))] = value
-        assert (monotonic, temporality) == (1, 2)
-    assert found == emitted.said[key]
+    series = series_of(reader, emitted, "otel_metrics_sum", metric)
+    assert {one.name: one.rows[-1]["Value"] for one in series} == emitted.said[key]
+    for one in series:
+        states = list(accumulate((int(call[attribute]) for call in one.calls), initial=0))
+        values = [row["Value"] for row in one.rows]
+        assert set(values) <= set(states)
+        assert values == sorted(values)
+        assert {(row["IsMonotonic"], row["MetricUnit"]) for row in one.rows} == {(1, unit)}
 
 
-def test_every_series_of_the_histogram_has_its_count_and_sum(
-    cluster: Cluster, emitted: Emitted
+def test_every_point_of_the_histogram_is_a_state_it_was_in(
+    reader: Reader, emitted: Emitted
 ) -> None:
-    client = cluster.clickhouse()
-    wait_until_stored(client, emitted)
-    rows = client.execute(
-        "SELECT argMax(Count, TimeUnix), argMax(Sum, TimeUnix), "
-        "any(arrayMap(k -> toString(k), Attributes.Key)), any(Attributes.Value) "
-        "FROM otel_metrics_histogram WHERE ServiceName = %(service)s "
-        "AND MetricName = 'agent.response_latency_ms' GROUP BY toString(Attributes.Value)",
-        {"service": emitted.service},
-    )
-    client.disconnect()
-    found = {}
-    for count, total, *labels in rows:
-        series = dict(zip(*labels, strict=True))
-        name = "|".join(series[label] for label in ("model", "route", "customer_tier"))
-        found[name] = {"count": count, "sum": pytest.approx(total)}
-    assert emitted.said["latency_ms"] == found
+    series = series_of(reader, emitted, "otel_metrics_histogram", "agent.response_latency_ms")
+    assert {
+        one.name: {"count": one.rows[-1]["Count"], "sum": pytest.approx(one.rows[-1]["Sum"])}
+        for one in series
+    } == emitted.said["latency_ms"]
+    for one in series:
+        for row in one.rows:
+            times = [call["agent.response_latency_ms"] for call in one.calls[: row["Count"]]]
+            assert row["Sum"] == pytest.approx(sum(times))
+            assert (row["Min"], row["Max"]) == (min(times), max(times))
+            assert row["BucketCounts"] == in_buckets(times)
+            assert row["ExplicitBounds"] == BOUNDARIES
+            assert row["MetricUnit"] == "ms"
+
+
+def test_exemplars_lead_to_the_session_of_their_call(reader: Reader, emitted: Emitted) -> None:
+    sessions = {
+        (one["trace_id"], one["span_id"])
+        for one in emitted.said["spans"]
+        if one["name"] == "agent.session"
+    }
+    latencies = defaultdict(set)
+    for one in emitted.calls:
+        latencies[one["trace_id"]].add(one["attributes"]["agent.response_latency_ms"])
+    seen = 0
+    for row in reader.table("otel_metrics_histogram", emitted.service):
+        for trace_id, span_id, value in zip(
+            row["Exemplars.TraceId"], row["Exemplars.SpanId"], row["Exemplars.Value"], strict=True
+        ):
+            assert (trace_id, span_id) in sessions
+            assert value in latencies[trace_id]
+            seen += 1
+    assert seen
+
+
+def test_every_query_of_the_page_was_run(reader: Reader) -> None:
+    """Comes last in this module: each test above ran one."""
+    assert reader.ran == set(queries("modern"))
