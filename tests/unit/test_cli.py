@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace_writer.commands.options import duration, moment, signal_of
-from headrace_writer.config import Settings
+from headrace_writer.config import load
 from headrace_writer.errors import ConfigError
 
 HEADRACE = Path(sys.executable).with_name("headrace")
@@ -87,7 +87,7 @@ def test_durations_and_moments() -> None:
 
 
 def test_a_signal_is_found_by_its_topic() -> None:
-    settings = Settings(topic_logs="our_logs")
+    settings = load({"topic_logs": "our_logs"}, {})
     assert signal_of(settings, "our_logs") == "logs"
     with pytest.raises(ConfigError, match="topic_traces"):
         signal_of(settings, "otlp_logs")
