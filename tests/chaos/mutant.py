@@ -11,7 +11,6 @@ from typing import Any
 from headrace_writer.__main__ import main
 from headrace_writer.core import delivery
 from headrace_writer.core.delivery_effects import CommitResult, Position
-from headrace_writer.core.delivery_survey import Verified
 from headrace_writer.shell.dead_letter import DeadLetterTopic
 from headrace_writer.shell.kafka import GroupConsumer
 from headrace_writer.shell.ledger import Ledger
@@ -50,6 +49,12 @@ def no_ledger_lookup() -> None:
     Ledger.ahead = ahead  # type: ignore[method-assign, assignment]
 
 
+def no_plan_no_ledger() -> None:
+    """Neither the plan nor the ledger tells the next owner what is stored."""
+    no_plan()
+    no_ledger_lookup()
+
+
 def no_dead_letters() -> None:
     """What cannot be stored is dropped without a word."""
 
@@ -59,24 +64,14 @@ def no_dead_letters() -> None:
     DeadLetterTopic.send = send  # type: ignore[method-assign, assignment]
 
 
-def acknowledged_is_stored() -> None:
-    """Nothing is counted after a doubtful acknowledgement."""
-
-    def verify(_plan: Any, _targets: Any) -> Any:
-        yield from ()
-        return Verified(frozenset(), complete=True)
-
-    delivery.verify = verify  # type: ignore[attr-defined, assignment]
-
-
 MUTATIONS: dict[str, Callable[[], None]] = {
     function.__name__: function
     for function in (
         no_plan,
         commit_first,
         no_ledger_lookup,
+        no_plan_no_ledger,
         no_dead_letters,
-        acknowledged_is_stored,
     )
 }
 
