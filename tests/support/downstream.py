@@ -32,11 +32,9 @@ class Reader:
         self._client = client
         self._dialect: Dialect = dialect
         self._queries = queries(dialect)
-        self.ran: set[str] = set()
 
     def __call__(self, name: str, **parameters: object) -> list[Row]:
         """The rows of the query of that name."""
-        self.ran.add(name)
         rows: list[Row] = self._client.execute(self._queries[name], parameters)
         return rows
 
