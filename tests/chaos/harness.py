@@ -21,7 +21,7 @@ from headrace_writer.core.block import Signal
 from support.cluster import Cluster, running
 
 LOADGEN = Path(sys.executable).with_name("loadgen")
-WARM_UP_S = 4.0
+WARM_UP_S = 3.0
 # The promise for metrics; a fault may break it for so long as its scenario says.
 LAG_LIMIT_S = 10.0
 # A replica catches up when its old session has ended, and what a broken fetch left is cleaned away.
@@ -36,7 +36,7 @@ class Load:
     spans: int = 12_000
     points: int = 6_000
     logs: int = 2_000
-    seconds: int = 20
+    seconds: int = 15
 
 
 @dataclass(frozen=True, slots=True)

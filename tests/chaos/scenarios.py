@@ -8,7 +8,7 @@ from chaos import faults
 from chaos.fleet import SIGNALS
 from chaos.harness import Chaos, Load, Scenario
 
-LONG = Load(seconds=32)
+LONG = Load(seconds=26)
 SESSION_S = 6.0
 """deploy/native/cluster.toml's session_timeout_ms."""
 
@@ -202,7 +202,7 @@ AT_POINTS = tuple(
         f"kill at {point.partition(':')[0]}",
         # A count comes only where an attempt was in doubt, or a plan is replayed.
         kill_shard if point.startswith("count") else nothing,
-        load=Load(seconds=12),
+        load=Load(seconds=10),
         fault_point=point,
     )
     for point in FAULT_POINTS
@@ -213,12 +213,12 @@ SCENARIOS = (
     Scenario("kill writers at random", kill_writers),
     Scenario("zombie writers", zombie, load=LONG),
     Scenario("rolling restart", rolling_restart, load=LONG),
-    Scenario("rebalance storm", rebalance_storm, load=Load(seconds=24)),
-    Scenario("scale 1 to 4 to 2", scale, load=Load(seconds=24)),
+    Scenario("rebalance storm", rebalance_storm, load=Load(seconds=18)),
+    Scenario("scale 1 to 4 to 2", scale, load=Load(seconds=20)),
     Scenario("reset groups", reset_groups),
     Scenario("kill one replica", kill_replica),
     Scenario("kill a whole shard", kill_shard),
-    Scenario("a replica away", replica_away, load=Load(seconds=24)),
+    Scenario("a replica away", replica_away, load=Load(seconds=18)),
     Scenario("kill ZooKeeper", kill_zookeeper, recovers_within_s=60, load=LONG),
     Scenario("kill the broker", kill_broker, recovers_within_s=60, load=LONG),
     Scenario("half-open replica", half_open, load=LONG),
@@ -230,7 +230,7 @@ SCENARIOS = (
     Scenario("poison under kills", poison_and_kills),
     Scenario("clock jumps in data", clock_jumps),
     Scenario("tables change under load", migration),
-    Scenario("faults on faults", everything, load=Load(seconds=36), recovers_within_s=60),
+    Scenario("faults on faults", everything, load=Load(seconds=30), recovers_within_s=60),
     Scenario("kill one of three brokers", kill_one_of_three, load=LONG, brokers=3),
 )
 
@@ -250,7 +250,7 @@ MUTANTS = (
         Scenario(
             f"{mutation}: kill at {point.partition(':')[0]}",
             nothing,
-            load=Load(seconds=12),
+            load=Load(seconds=10),
             fault_point=point,
             mutation=mutation,
         )

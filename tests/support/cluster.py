@@ -1,6 +1,7 @@
-"""The session's cluster: instance `test`, all ports moved by 20,000, beside any other."""
+"""The session's cluster: instance `test`, all ports moved by 20,000 or less, beside any other."""
 
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +15,16 @@ from clickhouse_driver import Client
 from headrace_native.control import Control
 from headrace_native.down import down
 from headrace_native.layout import CACHE, Layout
+from headrace_native.ports import taken
 from headrace_native.spec import load
+from headrace_native.supervise import Supervisor
 from headrace_native.up import up
 
 # Where these ports are taken, another instance elsewhere does as well.
 OFFSET = int(os.environ.get("HEADRACE_TEST_PORT_OFFSET", "20000"))
 NAME = "test" if OFFSET == 20_000 else f"test-{OFFSET}"
+# Offsets tried, each 1,000 below the last.
+PLACES = 6
 
 
 @dataclass(frozen=True)
@@ -72,17 +77,7 @@ def running(name: str = NAME, offset: int = OFFSET, **changes: int) -> Iterator[
     `changes` are overrides as on make's command line (BROKERS=3). Two test sessions on one machine
     share the instance: the last one to leave takes it down.
     """
-    overrides = {key: str(value) for key, value in changes.items()}
-    layout = Layout(
-        load(
-            {
-                **os.environ,
-                "HEADRACE_CLUSTER": name,
-                "HEADRACE_PORT_OFFSET": str(offset),
-                **overrides,
-            }
-        )
-    )
+    layout = _free_place(name, offset, {key: str(value) for key, value in changes.items()})
     users = CACHE / "cluster" / f"{name}.users"
     users.parent.mkdir(parents=True, exist_ok=True)
     with users.open("w") as lock:
@@ -93,6 +88,24 @@ def running(name: str = NAME, offset: int = OFFSET, **changes: int) -> Iterator[
         finally:
             if os.environ.get("HEADRACE_KEEP_CLUSTER") != "1" and _last(lock.fileno()):
                 down(layout, print, wipe=True)
+
+
+def _free_place(name: str, offset: int, overrides: dict[str, str]) -> Layout:
+    """Where the instance runs already; else at `offset`, or below it where its ports are taken."""
+    first: Layout | None = None
+    for candidate in range(offset, max(0, offset - PLACES * 1_000), -1_000):
+        place = {"HEADRACE_CLUSTER": name, "HEADRACE_PORT_OFFSET": str(candidate)}
+        layout = Layout(load({**os.environ, **place, **overrides}))
+        first = first or layout
+        if Supervisor(layout.socket).answers():
+            known = json.loads((layout.dir / "cluster.json").read_text())["offset"]
+            place["HEADRACE_PORT_OFFSET"] = str(known)
+            return Layout(load({**os.environ, **place, **overrides}))
+        ports = [port for part in layout.components.values() for port in part.ports.values()]
+        if not any(taken(port) for port in ports):
+            return layout
+    assert first is not None
+    return first  # `up` will say who holds its ports
 
 
 def _last(lock: int) -> bool:
