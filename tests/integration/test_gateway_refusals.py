@@ -27,12 +27,16 @@ def refused(target: str, request: Proto, **how: str) -> grpc.RpcError:
     return caught.value
 
 
+# What OTLP lets a client send again.
+COME_BACK = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+
+
 def acknowledged(cluster: Cluster, request: Proto) -> bool:
     """Send once; False when the client is asked to come back. Raises for any other refusal."""
     try:
         otlp.export(cluster.otlp_grpc, request)
     except grpc.RpcError as error:
-        if error.code() is not grpc.StatusCode.UNAVAILABLE:
+        if error.code() not in COME_BACK:
             raise
         return False
     return True
@@ -87,16 +91,18 @@ def test_a_frozen_broker_refuses_and_recovers(cluster: Cluster) -> None:
         error = refused(cluster.otlp_grpc, otlp.traces(marker))
     finally:
         cluster.control.send("kafka-1", signal.SIGCONT)
-    assert error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+    assert error.code() in COME_BACK
     cluster.control.wait_ready("kafka-1")
 
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
+    attempts = 2
     while not acknowledged(cluster, otlp.traces(marker)):  # as a client does
         assert time.monotonic() < deadline
+        attempts += 1
         time.sleep(0.2)
-    # At least once; the frozen attempt may have been stored, too: nobody was told so.
+    # At least once; a refused attempt may have been stored, too: nobody was told so.
     stored = otlp.span_names(otlp.messages_since(cluster.bootstrap, "otlp_spans", before))
-    assert stored.count(marker) in {1, 2}
+    assert 1 <= stored.count(marker) <= attempts
 
 
 def test_a_request_just_under_the_limit_is_stored(cluster: Cluster) -> None:

@@ -25,7 +25,7 @@ class FaultPoint:
 
     def passed(self, point: str) -> None:
         """Say that execution is here. Does not return where it was told to end."""
-        if point != self._point:
+        if not self._point or point != self._point:
             return
         with self._lock:
             self._left -= 1
