@@ -1,0 +1,105 @@
+"""A consume loop with Kafka, ClickHouse, ledger, dead letters and clock in memory."""
+
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry
+
+from headrace_writer.core.backlog import Backlog, BatchLimits
+from headrace_writer.core.batch import BadMessage, Origin
+from headrace_writer.core.decode_reference import ReferenceBackend
+from headrace_writer.shell.batch_store import BatchStore, InsertEvents, Tables
+from headrace_writer.shell.loop import LoopSettings, SignalLoop
+from headrace_writer.telemetry import SignalMetrics, WriterMetrics
+from support import builders
+from support.decoders import layouts_of
+from support.local_broker import LocalBroker, LocalMember
+from support.memory_shards import MemoryLedger, MemoryShards
+from support.timing import ManualClock, ManualExecutor
+
+TABLE = "otel_traces_local"
+LAYOUTS = layouts_of("traces", "modern")
+AGE_S = 2.0
+
+
+@dataclass
+class DeadLetters:
+    sent: list[BadMessage] = field(default_factory=list)
+
+    def send(self, bad: "list[BadMessage]") -> None:
+        self.sent += bad
+
+
+@dataclass
+class World:
+    """What outlives a writer: Kafka, ClickHouse, the ledger, the dead letters."""
+
+    broker: LocalBroker = field(default_factory=lambda: LocalBroker(3))
+    shards: MemoryShards = field(default_factory=lambda: MemoryShards(2))
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    dead_letters: DeadLetters = field(default_factory=DeadLetters)
+    clock: ManualClock = field(default_factory=ManualClock)
+    fingerprint: str = "print"
+
+    def produce(self, partition: int, spans: int = 4) -> None:
+        offset = len(self.broker.logs[partition])
+        made = [
+            builders.span(trace_id=bytes([partition + 1, offset + 1, i + 1] * 5 + [1]))
+            for i in range(spans)
+        ]
+        now_ms = int(self.clock.now() * 1000)
+        self.broker.produce(partition, builders.traces(*made).SerializeToString(), now_ms)
+
+    def writer(self, *partitions: int, max_bytes: int = 1 << 20) -> "Writer":
+        return Writer(self, partitions, max_bytes)
+
+
+class Writer:
+    """One loop with its group member and a worker that can be held."""
+
+    def __init__(self, world: World, partitions: tuple[int, ...], max_bytes: int) -> None:
+        self.world = world
+        self.executor = ManualExecutor()
+        self.registry = CollectorRegistry()
+        metrics = SignalMetrics(WriterMetrics(self.registry), "traces", "otlp_spans")
+        tables = Tables(
+            LAYOUTS,
+            lambda table: table + "_local",
+            lambda shards: ReferenceBackend().builder("traces", LAYOUTS, shards, "none"),
+            Origin("topic-1", 2, world.fingerprint),
+        )
+        store = BatchStore(
+            tables,
+            world.shards,  # type: ignore[arg-type]
+            world.broker,
+            world.dead_letters,  # type: ignore[arg-type]
+            world.ledger,
+            world.clock,
+            max_plan_age_s=900.0,
+            events=InsertEvents(metrics.inserted, metrics.repaired),
+        )
+        self.loop = SignalLoop(
+            Backlog(BatchLimits(max_bytes, AGE_S, 2 * max_bytes)),
+            store,
+            LoopSettings(settle_after_s=4.0, drain_deadline_s=5.0),
+            world.clock,
+            metrics,
+            self.executor,
+        )
+        self.member = LocalMember(world.broker, self.loop)
+        self.loop.attach(self.member)
+        self.member.assign(*partitions)
+
+    def turns(self, count: int = 3) -> None:
+        for _ in range(count):
+            self.loop.turn()
+
+    def store_what_is_there(self) -> None:
+        """Fetch, let the batch come of age, deliver."""
+        self.turns()
+        self.world.clock.sleep(AGE_S)
+        self.turns()
+
+    def metric(self, name: str, **labels: str) -> float:
+        value = self.registry.get_sample_value(f"headrace_writer_{name}", labels)
+        assert value is not None, name
+        return value
