@@ -86,6 +86,13 @@ def kill_shard(chaos: Chaos) -> None:
         control.wait_restarted(name, pid, 90)
 
 
+def freeze_shard(chaos: Chaos) -> None:
+    """For longer than an insert waits: its outcome is in doubt, and its rows are counted."""
+    shard = chaos.rng.randint(1, 2)
+    with chaos.frozen(chaos.replica(shard, 1)), chaos.frozen(chaos.replica(shard, 2)):
+        time.sleep(13)
+
+
 def replica_away(chaos: Chaos) -> None:
     name = chaos.replica(chaos.rng.randint(1, 2), chaos.rng.randint(1, 2))
     chaos.cluster.control.stop(name)
@@ -201,8 +208,8 @@ AT_POINTS = tuple(
     Scenario(
         f"kill at {point.partition(':')[0]}",
         # A count comes only where an attempt was in doubt, or a plan is replayed.
-        kill_shard if point.startswith("count") else nothing,
-        load=Load(seconds=10),
+        freeze_shard if point.startswith("count") else nothing,
+        load=Load(seconds=20 if point.startswith("count") else 10),
         fault_point=point,
     )
     for point in FAULT_POINTS
