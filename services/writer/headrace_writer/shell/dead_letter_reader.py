@@ -6,7 +6,7 @@ stores nothing twice.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -84,7 +84,7 @@ class DeadLetterReader:
             letter = _letter(message, headers)
             letters.setdefault(letter.origin, letter)
         return [
-            letter if letter.place not in marks else _replayed(letter)
+            replace(letter, replayed=letter.place in marks)
             for letter in sorted(letters.values(), key=lambda one: (one.timestamp_ms, one.place))
         ]
 
@@ -189,11 +189,6 @@ def _letter(message: KafkaMessage, headers: dict[str, str]) -> Letter:
         key=message.key(),
         value=message.value() or b"",
     )
-
-
-def _replayed(letter: Letter) -> Letter:
-    fields: dict[str, Any] = {name: getattr(letter, name) for name in letter.__slots__}
-    return Letter(**{**fields, "replayed": True})
 
 
 def _text(value: Any) -> str:

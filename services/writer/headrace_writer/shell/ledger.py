@@ -78,11 +78,7 @@ class Ledger:
             "WHERE TopicId = %(topic_id)s AND Partition = %(partition)s AND EndOffset > %(offset)s"
         )
         parameters = {"topic_id": topic_id, "partition": partition, "offset": offset}
-        ranges: set[tuple[int, int]] = set()
-        for number in range(len(self._shards)):
-            rows = self._shards[number].ask(sql, parameters)
-            ranges.update((int(start), int(end)) for start, end in rows)
-        return sorted(ranges)
+        return sorted({(int(start), int(end)) for start, end in self._ask(sql, parameters)})
 
     def plans(self, topic_id: str, place: Range) -> list[Plan]:
         """The plans under which exactly this range was stored, from every replica."""
@@ -92,9 +88,13 @@ class Ledger:
             "AND StartOffset = %(start)s AND EndOffset = %(end)s"
         )
         parameters = {"topic_id": topic_id, **place._asdict()}
-        texts = {
-            text
-            for number in range(len(self._shards))
-            for (text,) in self._shards[number].ask(sql, parameters)
-        }
+        texts = {text for (text,) in self._ask(sql, parameters)}
         return [plan for text in sorted(texts) if (plan := decode_plan(text)) is not None]
+
+    def _ask(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+        """Rows of every replica of every shard; waits for a shard of which none answers."""
+        return [
+            row
+            for number in range(len(self._shards))
+            for row in self._shards[number].ask(sql, parameters)
+        ]
