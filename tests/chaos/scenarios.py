@@ -211,6 +211,8 @@ AT_POINTS = tuple(
         freeze_shard if point.startswith("count") else nothing,
         load=Load(seconds=20 if point.startswith("count") else 10),
         fault_point=point,
+        # The writers there die only after the shard is back and a second attempt was in doubt.
+        recovers_within_s=60 if point.startswith("count") else 30,
     )
     for point in FAULT_POINTS
 )
