@@ -70,6 +70,15 @@ bench: setup ## CPU per record of kernel and writer, beside the Collector's; ARG
 	@bash deploy/native/setup/peer.sh
 	@PYTHONPATH=tests:deploy/native $(PYTHON) -m bench $(ARGS)
 
+.PHONY: bench-check
+bench-check: setup ## the kernel against docs/benchmarks/baseline.json, by instructions and ratios; ARGS=--update
+	@bash deploy/native/setup/apt.sh valgrind
+	@PYTHONPATH=tests:deploy/native $(PYTHON) -m bench.check $(ARGS)
+
+.PHONY: bench-curves
+bench-curves: setup ## CPU per span over request size, attributes, shards, partitions; writes docs/benchmarks
+	@PYTHONPATH=tests:deploy/native $(PYTHON) -m bench.curves $(ARGS)
+
 .PHONY: slo
 slo: cluster-up ## the promise under load: 100,000 spans/s + 50,000 points/s for DURATION=300 seconds
 	@.venv/bin/loadgen --rate 100000 --metrics-rate 50000 --duration $(or $(DURATION),300) \

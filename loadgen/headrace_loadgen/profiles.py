@@ -47,6 +47,8 @@ class Profile:
     resource_attributes: int
     value_length: int
     """Characters of the attributes that fill up to the counts above."""
+    distinct_values: int | None = None
+    """So many values of each filling attribute; each its own where None."""
 
 
 PROFILES = {
@@ -89,6 +91,12 @@ def _resource(resource: Resource, profile: Profile, service: str, rng: random.Ra
         values[f"k8s.label.{number:02d}"] = _word(rng, profile.value_length)
     for key in list(values)[: profile.resource_attributes]:
         put(resource.attributes, key, values[key])
+
+
+def _value(rng: random.Random, profile: Profile) -> str:
+    if profile.distinct_values is None:
+        return _word(rng, profile.value_length)
+    return f"{rng.randrange(profile.distinct_values):0{profile.value_length}d}"
 
 
 def _word(rng: random.Random, length: int) -> str:
@@ -135,7 +143,7 @@ def _span_attributes(span: Span, profile: Profile, rng: random.Random) -> None:
         ("session.id", f"s-{rng.randrange(20_000):05d}"),
     ]
     for number in range(len(values), profile.span_attributes):
-        values.append((f"app.tag.{number:02d}", _word(rng, profile.value_length)))
+        values.append((f"app.tag.{number:02d}", _value(rng, profile)))
     for key, value in values[: profile.span_attributes]:
         put(span.attributes, key, value)
 

@@ -6,7 +6,6 @@ measured; 1 something did not run; 2 usage.
 
 import argparse
 import json
-import platform
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import kernel, pipeline
+from bench.machine import machine
 from bench.rig import rig
 from headrace_writer.core.block import Signal
 from headrace_writer.core.decode import native_backend
@@ -127,7 +127,7 @@ def main() -> int:
         bench_processes(options, results)
     document = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.machine()}, {cpu_model()}, Python {platform.python_version()}",
+        "machine": machine(),
         "quick": options.quick,
         **results,
     }
@@ -136,14 +136,6 @@ def main() -> int:
     show(results)
     print(f"written to {options.json}")
     return 0
-
-
-def cpu_model() -> str:
-    """As /proc/cpuinfo names it."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 if __name__ == "__main__":

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench.corpus import RECORDS, requests
+from headrace_loadgen.profiles import PROFILES, Profile
 from headrace_schema.columns import TABLES_BY_SIGNAL, insert_layout
 from headrace_writer.core.block import DecoderBackend, Signal
-
-SHARDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,9 @@ def measure(
     count: int,
     repeats: int,
     records: int = RECORDS,
-    profile: str = "genai",
+    *,
+    profile: Profile = PROFILES["genai"],
+    shards: int = 2,
 ) -> Timing:
     """Decode `count` requests into finished lz4 blocks, `repeats` times after one to warm up."""
     payloads = requests(signal, count, records, profile)
@@ -45,7 +46,7 @@ def measure(
     sent = 0
     for _ in range(repeats + 1):
         begun = time.process_time()
-        builder = backend.builder(signal, layouts, SHARDS)
+        builder = backend.builder(signal, layouts, shards)
         rejected = builder.append_many(payloads)
         blocks = builder.finish({target: 7 for target, _ in builder.pending()})
         times.append((time.process_time() - begun) * 1e6 / (count * records))

@@ -87,10 +87,11 @@ def kill_shard(chaos: Chaos) -> None:
 
 
 def freeze_shard(chaos: Chaos) -> None:
-    """For longer than an insert waits: its outcome is in doubt, and its rows are counted."""
+    """For longer than a batch's age and an insert's patience together: whatever a writer was at,
+    an outcome is in doubt, and its rows are counted."""
     shard = chaos.rng.randint(1, 2)
     with chaos.frozen(chaos.replica(shard, 1)), chaos.frozen(chaos.replica(shard, 2)):
-        time.sleep(13)
+        time.sleep(18)
 
 
 def replica_away(chaos: Chaos) -> None:
@@ -209,7 +210,7 @@ AT_POINTS = tuple(
         f"kill at {point.partition(':')[0]}",
         # A count comes only where an attempt was in doubt, or a plan is replayed.
         freeze_shard if point.startswith("count") else nothing,
-        load=Load(seconds=20 if point.startswith("count") else 10),
+        load=LONG if point.startswith("count") else Load(seconds=10),
         fault_point=point,
         # The writers there die only after the shard is back and a second attempt was in doubt.
         recovers_within_s=60 if point.startswith("count") else 30,

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Debian packages by name: only what is missing, and none of their services is started.
+# Arguments: further packages whose command has the package's name.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 missing=()
@@ -32,6 +33,7 @@ need libzookeeper-java /usr/share/java/zookeeper.jar
 need haproxy haproxy
 need prometheus prometheus
 need maven mvn
+for package; do need "$package" "$package"; done
 if ! command -v java >/dev/null || [ "$(java_major)" -lt 17 ]; then missing+=(openjdk-17-jre-headless); fi
 if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then missing+=(python3-venv); fi
 

@@ -16,7 +16,7 @@ from typing import Any
 from headrace_schema.cli import add_migrate_parser, run_migrate
 from headrace_writer import config, telemetry
 from headrace_writer.app import Writer, configure_logging
-from headrace_writer.commands import audit, dlq, replay
+from headrace_writer.commands import audit, dlq, replay, size
 from headrace_writer.errors import ConfigError, Fatal, Retryable
 
 OK, FAILED, USAGE, UNREACHABLE = range(4)
@@ -29,6 +29,7 @@ EXAMPLES = """examples:
   headrace migrate apply --clickhouse-shards 'a:9000,b:9000;c:9000,d:9000'
   headrace audit --since 1h       is every acknowledged record stored exactly once?
   headrace dlq list               what could not be stored
+  headrace size --spans 1e6       what hardware that takes
   headrace config                 what is in force, secrets masked
 """
 
@@ -63,6 +64,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_migrate_parser(commands, [flags])
     for command in COMMANDS.values():
         command.add_parser(commands, [flags])
+    size.add_parser(commands)
     show = commands.add_parser("config", parents=[flags], help="print the settings in force")
     show.add_argument("--json", action="store_true", help="as JSON")
     pages = commands.add_parser("docs", help="print a generated documentation page")
@@ -101,6 +103,8 @@ def run(args: argparse.Namespace) -> int:
         page = {"configuration": config.configuration_page, "metrics": telemetry.metrics_page}
         print(page[args.page](), end="")
         return OK
+    if args.command == "size":
+        return size.run(args)
     names = [*config.Settings.model_fields, "config"]
     settings = config.load({name: getattr(args, name) for name in names})
     if args.command == "migrate":
