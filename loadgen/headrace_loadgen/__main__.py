@@ -19,13 +19,14 @@ from pathlib import Path
 from rich.console import Console
 
 from headrace_loadgen.generate import SIGNALS, Generator, Signal
+from headrace_loadgen.page import page
 from headrace_loadgen.probe import Lag, Probe
 from headrace_loadgen.profiles import PROFILES
 from headrace_loadgen.report import (
     Objectives,
     Outcome,
     Progress,
-    check_json,
+    check_writable,
     print_table,
     say,
     write_json,
@@ -42,6 +43,7 @@ LOOK_AGAIN_S = 0.5
 EXAMPLES = """examples:
   loadgen --rate 100000 --metrics-rate 50000 --duration 60
   loadgen --rate 20000 --logs-rate 5000 --duration 30 --json result.json
+  loadgen --rate 50000 --metrics-rate 25000 --report run.html
   loadgen --rate 50000 --endpoint 10.0.0.5:4317 --clickhouse 10.0.0.7:9000,10.0.0.8:9000
   loadgen --rate 50000 --no-verify      only send; needs no ClickHouse
 """
@@ -124,6 +126,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
     output = parser.add_argument_group("output")
     output.add_argument("--json", metavar="FILE", help="write the result as JSON; - for stdout")
+    output.add_argument(
+        "--report", metavar="FILE", help="write the result as one HTML page that opens offline"
+    )
     output.add_argument("--quiet", action="store_true", help="no progress, no table")
     return parser
 
@@ -287,8 +292,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("nothing to send: every rate is 0")
     try:
         run = Run(args)
-        if args.json:
-            check_json(args.json)
+        for path in filter(None, (args.json, args.report)):
+            check_writable(path)
     except (OSError, ValueError) as error:
         print(f"loadgen: {error}", file=sys.stderr)
         return USAGE
@@ -301,6 +306,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     document = outcome.document(objectives)
     if args.json:
         write_json(document, args.json)
+    if args.report:
+        command = ["loadgen", *(sys.argv[1:] if argv is None else argv)]
+        Path(args.report).write_text(page(document, objectives.max_metric_lag_p99_s, command))
+        say(f"report: {args.report}", quiet=args.quiet)
     if not args.quiet and args.json != "-":
         print_table(outcome, document, Console())
     return FAILED if document["failures"] else OK

@@ -150,7 +150,7 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else round(value, 3)
 
 
-def check_json(path: str) -> None:
+def check_writable(path: str) -> None:
     """Before the run, so that a path that cannot be written does not cost its result. Raises
     OSError."""
     if path != "-":
