@@ -16,12 +16,12 @@ from typing import Any
 from headrace_schema.cli import add_migrate_parser, run_migrate
 from headrace_writer import config, telemetry
 from headrace_writer.app import Writer, configure_logging
-from headrace_writer.commands import audit, dlq, replay, size
+from headrace_writer.commands import audit, dlq, replay, size, top
 from headrace_writer.errors import ConfigError, Fatal, Retryable
 
 OK, FAILED, USAGE, UNREACHABLE = range(4)
 
-COMMANDS: dict[str, ModuleType] = {"audit": audit, "dlq": dlq, "replay": replay}
+COMMANDS: dict[str, ModuleType] = {"audit": audit, "dlq": dlq, "replay": replay, "top": top}
 
 EXAMPLES = """examples:
   headrace write --signals metrics
@@ -29,6 +29,7 @@ EXAMPLES = """examples:
   headrace migrate apply --clickhouse-shards 'a:9000,b:9000;c:9000,d:9000'
   headrace audit --since 1h       is every acknowledged record stored exactly once?
   headrace dlq list               what could not be stored
+  headrace top                    lag, rates and replicas, live
   headrace size --spans 1e6       what hardware that takes
   headrace config                 what is in force, secrets masked
 """

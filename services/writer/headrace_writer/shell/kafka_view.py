@@ -1,6 +1,7 @@
 """Looking at a group and its topic without joining: what the audit and replays start from."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -63,6 +64,28 @@ class GroupView:
                     _, found[place.partition] = self._consumer.get_watermark_offsets(
                         place, timeout=REQUEST_TIMEOUT_S
                     )
+        return found
+
+    def times_at(self, offsets: Mapping[int, int], timeout_s: float) -> dict[int, int]:
+        """Partition → Kafka timestamp (ms) of the first message at or after that offset.
+
+        Those that did not come within the timeout are missing.
+        """
+        topic = self._config.topic
+        wanted = dict(offsets)
+        found: dict[int, int] = {}
+        end = time.monotonic() + timeout_s
+        with self._answering():
+            self._consumer.assign([TopicPartition(topic, p, at) for p, at in wanted.items()])
+            while wanted and (left := end - time.monotonic()) > 0:
+                message = self._consumer.poll(left)
+                if message is None or message.error():
+                    continue
+                number = message.partition()
+                if number is not None and wanted.pop(number, None) is not None:
+                    found[number] = message.timestamp()[1]
+                    self._consumer.incremental_unassign([TopicPartition(topic, number)])
+            self._consumer.unassign()
         return found
 
     def close(self) -> None:
