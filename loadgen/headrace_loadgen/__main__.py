@@ -106,6 +106,10 @@ def make_parser() -> argparse.ArgumentParser:
     where.add_argument("--cluster", type=Path, help=f"({DEFAULT_CLUSTER})")
     where.add_argument("--endpoint", help="OTLP gRPC host:port (127.0.0.1:4317)")
     where.add_argument("--clickhouse", help="native host:port, by comma (127.0.0.1:9000)")
+    where.add_argument("--clickhouse-user", default="default", help="(default)")
+    where.add_argument(
+        "--clickhouse-password-file", type=Path, metavar="FILE", help="(no password)"
+    )
     where.add_argument("--database", help="of the tables (otel)")
     proof = parser.add_argument_group("proof")
     proof.add_argument("--no-verify", action="store_true", help="send only")
@@ -155,6 +159,8 @@ class Run:
         else:
             self.clickhouse = known.clickhouse if known else [("127.0.0.1", 9000)]
         self.database = args.database or (known.database if known else "otel")
+        password_file: Path | None = args.clickhouse_password_file
+        self.password = password_file.read_text().strip() if password_file else ""
         self.name = secrets.token_hex(4)
         self.service = f"loadgen-{self.name}"
         self.rates: dict[Signal, float] = dict(
@@ -164,7 +170,7 @@ class Run:
     def go(self) -> Outcome:
         """Raises StoreUnreachable, and ConnectionError when the endpoint does not answer."""
         args = self.args
-        store = None if args.no_verify else Store(self.clickhouse, self.database)
+        store = None if args.no_verify else self.store()
         if store is not None:
             store.query("SELECT 1 FROM otel_traces LIMIT 1")
         say("building requests", quiet=args.quiet)
@@ -174,8 +180,7 @@ class Run:
             raise ConnectionError(msg)
         probe = None
         if store is not None and self.rates["metrics"]:
-            looking = Store(self.clickhouse, self.database)
-            probe = Probe(self.endpoint, looking, f"loadgen-canary-{self.name}")
+            probe = Probe(self.endpoint, self.store(), f"loadgen-canary-{self.name}")
             probe.start()
         usage = Usage(self.cluster)
         seconds = self._load(sender, probe)
@@ -204,6 +209,10 @@ class Run:
             "version": version("headrace"),
         }
         return Outcome(self.rates, seconds, sender.tallies, verdicts, lag, cpu, memory, settings)
+
+    def store(self) -> Store:
+        """Another connection: a Store serves one thread."""
+        return Store(self.clickhouse, self.database, self.args.clickhouse_user, self.password)
 
     def _streams(self) -> list[Stream]:
         args = self.args

@@ -33,7 +33,13 @@ class StoreUnreachable(Exception):
 class Store:
     """Reads the Distributed tables of one database. Use on one thread."""
 
-    def __init__(self, addresses: list[tuple[str, int]], database: str) -> None:
+    def __init__(
+        self,
+        addresses: list[tuple[str, int]],
+        database: str,
+        user: str = "default",
+        password: str = "",
+    ) -> None:
         host, port = addresses[0]
         others = ",".join(f"{h}:{p}" for h, p in addresses[1:])
         self._client = Client(
@@ -41,6 +47,8 @@ class Store:
             port=port,
             alt_hosts=others or None,
             database=database,
+            user=user,
+            password=password,
             connect_timeout=3,
             send_receive_timeout=120,
         )
