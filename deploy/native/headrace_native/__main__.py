@@ -52,7 +52,7 @@ def container_engine() -> bool:
 def bring_up(layout: Layout) -> None:
     began = time.monotonic()
     if container_engine():
-        say("Docker is here, but compose is not here yet; running native.")
+        say("Docker is here, too: make cluster-up ENGINE=docker uses it. Running native.")
     low, high = ports.outgoing_range()
     risky = [
         port
