@@ -33,6 +33,8 @@ need libzookeeper-java /usr/share/java/zookeeper.jar
 need haproxy haproxy
 need prometheus prometheus
 need maven mvn
+# Reads deploy/compose in the tests; brings no engine. Docker's own plugin does as well.
+docker compose version >/dev/null 2>&1 || need docker-compose docker-compose
 for package; do need "$package" "$package"; done
 if ! command -v java >/dev/null || [ "$(java_major)" -lt 17 ]; then missing+=(openjdk-17-jre-headless); fi
 if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then missing+=(python3-venv); fi

@@ -18,7 +18,8 @@ check() { # check NAME COMMAND…: silent when fine
 
 shell_syntax() {
   local file status=0
-  for file in .ci/run deploy/native/setup/*.sh; do bash -n "$file" || status=1; done
+  for file in .ci/run deploy/native/setup/*.sh deploy/compose/*.sh deploy/compose/config/*.sh \
+    deploy/compose/config/*/*.sh; do bash -n "$file" || status=1; done
   return $status
 }
 
