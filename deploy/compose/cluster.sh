@@ -10,6 +10,14 @@ die() {
   exit 2
 }
 
+# make hands on what nobody set as empty, and for Compose that would win over .env.
+while IFS='=' read -r name _; do
+  if [[ $name =~ ^[A-Z_]+$ && -z ${!name:-} ]]; then unset "$name"; fi
+done <"$here/.env"
+for name in BROKERS PARTITIONS SHARDS REPLICAS MIGRATE HEADRACE_CLUSTER HEADRACE_PORT_OFFSET; do
+  [ -z "${!name:-}" ] || die "$name (NAME=, OFFSET=) is for the native cluster; deploy/compose/.env says what can be changed here."
+done
+
 command -v docker >/dev/null ||
   die "ENGINE=docker, but there is no docker command. Install Docker, or leave ENGINE away: the native cluster needs none."
 docker compose version >/dev/null 2>&1 ||

@@ -252,6 +252,25 @@ def cluster(programs: Bin, folder: Path, *arguments: str) -> list[str]:
     return [call.replace(str(folder), "") for call in programs.calls if " -f " in call]
 
 
+def test_what_make_exports_as_empty_is_left_to_env_file(programs: Bin) -> None:
+    # GNU make exports variables that nobody set.
+    programs.add("docker", f'env >>"{programs.notes}"')
+    script = str(FOLDER / "cluster.sh")
+    result = programs.run("bash", script, "down", GATEWAYS="", WRITERS_LOGS="3", BROKERS="")
+    assert result.returncode == 0, result.stderr
+    assert "WRITERS_LOGS=3" in programs.calls
+    assert not [line for line in programs.calls if line.startswith("GATEWAYS=")]
+
+
+@pytest.mark.parametrize("variable", ["BROKERS", "SHARDS", "HEADRACE_PORT_OFFSET"])
+def test_what_only_the_native_cluster_can_change_is_refused(programs: Bin, variable: str) -> None:
+    programs.add("docker")
+    result = programs.run("bash", str(FOLDER / "cluster.sh"), "up", **{variable: "1"})
+    assert result.returncode == 2
+    assert variable in result.stderr
+    assert programs.calls == []
+
+
 def test_up_builds_and_waits(programs: Bin, tmp_path: Path) -> None:
     folder = copied(tmp_path)
     calls = cluster(programs, folder, "up")
