@@ -1,11 +1,8 @@
 """Audit, dead letters and replay on the real cluster: what they find, and what they mend."""
 
 import json
-import subprocess
-import sys
 import time
 import uuid
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,25 +13,12 @@ from support.cluster import Cluster
 
 pytestmark = pytest.mark.integration
 
-HEADRACE = Path(sys.executable).with_name("headrace")
 VISIBLE_WITHIN_S = 30.0
-
-
-def headrace(cluster: Cluster, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run a headrace command against the cluster."""
-    config = cluster.layout.dir / "headrace.toml"
-    return subprocess.run(
-        [HEADRACE, *arguments, "--config", config],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
 
 
 def audit(cluster: Cluster) -> dict[str, Any]:
     """The audit of the last hour as JSON, its exit code under `exit`."""
-    done = headrace(cluster, "audit", "--json", "--patience", "3s")
+    done = cluster.headrace("audit", "--json", "--patience", "3s")
     assert done.stdout, done.stderr
     return {**json.loads(done.stdout), "exit": done.returncode}
 
@@ -89,7 +73,7 @@ def test_an_untouched_cluster_is_clean(cluster: Cluster, stored: str) -> None:
 
 
 def test_the_audit_is_a_table_for_people(cluster: Cluster, stored: str) -> None:
-    done = headrace(cluster, "audit", "--since", "1h")
+    done = cluster.headrace("audit", "--since", "1h")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "otlp_spans" in done.stdout
     assert "complete: no gap, no overlap, no row missing, none doubled" in done.stdout
@@ -115,7 +99,7 @@ def test_a_doubled_block_is_found_and_named(cluster: Cluster, stored: str) -> No
 
 def mend(cluster: Cluster) -> dict[str, Any]:
     """Replay the spans of the last hour; the result as JSON."""
-    done = headrace(cluster, "replay", "--topic", "otlp_spans", "--from", "1h", "--json")
+    done = cluster.headrace("replay", "--topic", "otlp_spans", "--from", "1h", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
     return result
@@ -183,7 +167,7 @@ def poison(cluster: Cluster) -> bytes:
 
 
 def letters(cluster: Cluster, *filters: str) -> list[dict[str, Any]]:
-    done = headrace(cluster, "dlq", "list", "--json", *filters)
+    done = cluster.headrace("dlq", "list", "--json", *filters)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -207,22 +191,22 @@ def test_dead_letters_are_listed_shown_replayed_once_and_purged(cluster: Cluster
     assert letters(cluster, "--reason", "refused_by_clickhouse") == []
     assert letters(cluster, "--to", "1h") == []
 
-    shown = headrace(cluster, "dlq", "show", newest["place"])
+    shown = cluster.headrace("dlq", "show", newest["place"])
     assert shown.returncode == 0, shown.stderr
     assert json.loads(shown.stdout)["unreadable"]["hex"].startswith("0a ff ff ff")
-    missing = headrace(cluster, "dlq", "show", "0/999999")
+    missing = cluster.headrace("dlq", "show", "0/999999")
     assert missing.returncode == 2
     assert "no dead letter at 0/999999" in missing.stderr
 
-    replayed = headrace(cluster, "dlq", "replay", "--topic", "otlp_spans")
+    replayed = cluster.headrace("dlq", "replay", "--topic", "otlp_spans")
     assert replayed.returncode == 0, replayed.stderr
     # It is as malformed as before, so it comes back, from its new offset.
     found = wait_for_letters(cluster, before + 2 if before == 0 else len(letters(cluster)))
     assert [one["replayed"] for one in found if one["place"] == newest["place"]] == [True]
-    nothing = headrace(cluster, "dlq", "replay", "--topic", "otlp_spans", "--to", "1h")
+    nothing = cluster.headrace("dlq", "replay", "--topic", "otlp_spans", "--to", "1h")
     assert nothing.stdout.startswith("0 dead letters")
 
-    purged = headrace(cluster, "dlq", "purge", "--yes")
+    purged = cluster.headrace("dlq", "purge", "--yes")
     assert purged.returncode == 0, purged.stderr
     assert letters(cluster) == []
     assert audit(cluster)["findings"] == []

@@ -3,6 +3,8 @@
 import fcntl
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from headrace_native.spec import load
 from headrace_native.supervise import Supervisor
 from headrace_native.up import up
 
+HEADRACE = Path(sys.executable).with_name("headrace")
 # Where these ports are taken, another instance elsewhere does as well.
 OFFSET = int(os.environ.get("HEADRACE_TEST_PORT_OFFSET", "20000"))
 NAME = "test" if OFFSET == 20_000 else f"test-{OFFSET}"
@@ -59,6 +62,13 @@ class Cluster:
         """A connection to one server; both numbers count from 1. The caller disconnects."""
         host, _, port = self.json["clickhouse"]["shards"][shard - 1][replica - 1].partition(":")
         return Client(host, port=int(port), database=self.json["clickhouse"]["database"])
+
+    def headrace(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a headrace command with this cluster's settings."""
+        return subprocess.run(
+            [HEADRACE, *arguments, "--config", self.layout.dir / "headrace.toml"],
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
 
     def pids(self) -> dict[str, int]:
         return {name: self.control.pid(name) for name in self.layout.components}
