@@ -86,9 +86,10 @@ def bench_processes(options: argparse.Namespace, results: dict[str, Any]) -> Non
         if "writer" in wanted:
             runs = repeated("writer", times, lambda: pipeline.drain_writer(world, count))
             note(results, "writer", runs)
-            four = pipeline.drain_writer(world, count, processes=4)
-            results["writer_us_per_span_of_four"] = four.us_per_span
-            print(f"four writers: {four.us_per_span} µs/span", flush=True)
+            for name, processes in (("one", 1), ("four", 4)):
+                us = pipeline.marginal_us(world, count, processes)
+                results[f"writer_marginal_us_of_{name}"] = us
+                print(f"each further span, {name}: {us} µs", flush=True)
         if "memory" in wanted:
             stalled = pipeline.memory_while_stalled(world, count, 15 if options.quick else 60)
             results["writer_peak_rss_mb"] = stalled

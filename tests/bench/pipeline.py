@@ -27,6 +27,16 @@ def drain_writer(
     return run
 
 
+def marginal_us(rig: Rig, count: int, processes: int) -> float:
+    """CPU µs per further span with so many writers: between a quarter of the topic and all of it.
+
+    What each process costs by being there (start, joining, waiting) is in both runs and falls out.
+    """
+    small = drain_writer(rig, count // 4, processes=processes)
+    large = drain_writer(rig, count, processes=processes)
+    return round((large.cpu_s - small.cpu_s) * 1e6 / (large.spans - small.spans), 3)
+
+
 def memory_while_stalled(rig: Rig, count: int, seconds: float) -> float:
     """Largest resident memory (MB) while the topic is full and the sink takes nothing."""
     command, env = writer(rig, rig.topic(count))

@@ -128,7 +128,8 @@ class Rig:
             while self._rows() - before["rows"].get(TABLE, 0) < spans:
                 assert time.monotonic() - begun < DRAIN_WITHIN_S, f"not drained; see {self.log}"
                 for one in running_now:
-                    assert one.is_running(), f"ended early; see {self.log}"
+                    ended = one.status() == psutil.STATUS_ZOMBIE
+                    assert not ended, f"ended early; see {self.log}"
                 peak = max(peak, sum(one.memory_info().rss for one in running_now) / 1e6)
                 time.sleep(0.1)
             cpu = sum(sum(one.cpu_times()[:2]) for one in running_now)
