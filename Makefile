@@ -25,8 +25,8 @@ endif
 
 # A cluster is described in deploy/native/cluster.toml; these change it for one command:
 #   make cluster-up BROKERS=3 GATEWAYS=3 WRITERS_TRACES=2 OFFSET=1000 NAME=second
-export BROKERS PARTITIONS SHARDS REPLICAS GATEWAYS MIGRATE
-export WRITERS_TRACES WRITERS_METRICS WRITERS_LOGS
+export BROKERS PARTITIONS SHARDS REPLICAS GATEWAYS MIGRATE MERGE_ALL
+export WRITERS_TRACES WRITERS_METRICS WRITERS_LOGS BATCH_MAX_MIB
 # Only from the command line: some shells carry a NAME of their own in the environment.
 ifeq ($(origin NAME),command line)
   export HEADRACE_CLUSTER := $(NAME)
@@ -99,6 +99,10 @@ bench-curves: setup ## CPU per span over request size, attributes, shards, parti
 .PHONY: native-only
 native-only:
 	@[ $(ENGINE) = native ] || { echo "error: this target knows the native cluster only; leave ENGINE away" >&2; exit 2; }
+
+.PHONY: bench-coefficients
+bench-coefficients: setup ## what `headrace size` calculates with: each signal alone, everything merged
+	@PYTHONPATH=tests:deploy/native $(PYTHON) -m bench.coefficients
 
 .PHONY: slo
 slo: native-only cluster-up ## the promise under load: 100,000 spans/s + 50,000 points/s for DURATION=300 seconds

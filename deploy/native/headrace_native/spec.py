@@ -22,10 +22,12 @@ OVERRIDES = {
     "SHARDS": ("clickhouse", "shards"),
     "REPLICAS": ("clickhouse", "replicas"),
     "MIGRATE": ("clickhouse", "migrate"),
+    "MERGE_ALL": ("clickhouse", "merge_all"),
     "GATEWAYS": ("gateways", "count"),
     "WRITERS_TRACES": ("writers", "traces"),
     "WRITERS_METRICS": ("writers", "metrics"),
     "WRITERS_LOGS": ("writers", "logs"),
+    "BATCH_MAX_MIB": ("writers", "batch_max_mib"),
 }
 
 # Inclusive bounds. The upper ones are where the port ranges of cluster.toml would meet.
@@ -39,6 +41,7 @@ BOUNDS = {
     ("writers", "traces"): (0, 16),
     ("writers", "metrics"): (0, 16),
     ("writers", "logs"): (0, 16),
+    ("writers", "batch_max_mib"): (1, 200),
 }
 
 
