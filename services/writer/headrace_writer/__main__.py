@@ -7,13 +7,14 @@ not answer.
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
 from headrace_schema.cli import add_migrate_parser, run_migrate
+from headrace_schema.retention_cli import add_retention_parser, run_retention
 from headrace_writer import config, telemetry
 from headrace_writer.app import Writer, configure_logging
 from headrace_writer.commands import audit, dlq, replay, size, top
@@ -23,12 +24,18 @@ OK, FAILED, USAGE, UNREACHABLE = range(4)
 
 COMMANDS: dict[str, ModuleType] = {"audit": audit, "dlq": dlq, "replay": replay, "top": top}
 
+SCHEMA_COMMANDS: dict[str, Callable[..., int]] = {
+    "migrate": run_migrate,
+    "retention": run_retention,
+}
+
 EXAMPLES = """examples:
   headrace write --signals metrics
   headrace write --signals traces,logs --kafka-bootstrap-servers kafka-1:9092,kafka-2:9092
   headrace migrate apply --clickhouse-shards 'a:9000,b:9000;c:9000,d:9000'
   headrace audit --since 1h       is every acknowledged record stored exactly once?
   headrace dlq list               what could not be stored
+  headrace retention set --traces 7d --yes
   headrace top                    lag, rates and replicas, live
   headrace size --spans 1e6       what hardware that takes
   headrace config                 what is in force, secrets masked
@@ -63,6 +70,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("write", parents=[flags], help="run a writer until SIGTERM")
     add_migrate_parser(commands, [flags])
+    add_retention_parser(commands, [flags])
     for command in COMMANDS.values():
         command.add_parser(commands, [flags])
     size.add_parser(commands)
@@ -108,8 +116,8 @@ def run(args: argparse.Namespace) -> int:
         return size.run(args)
     names = [*config.Settings.model_fields, "config"]
     settings = config.load({name: getattr(args, name) for name in names})
-    if args.command == "migrate":
-        return run_migrate(args, migrate_view(settings))
+    if args.command in SCHEMA_COMMANDS:
+        return SCHEMA_COMMANDS[args.command](args, migrate_view(settings))
     if args.command == "config":
         print_settings(config.shown(settings), as_json=args.json)
         return OK
