@@ -17,7 +17,6 @@ import pytest
 
 from headrace_native.layout import BROKER_MESSAGE_BYTES, DEAD_LETTERS, TOPICS
 from headrace_native.spec import ROOT
-from headrace_schema.columns import LEDGER, TABLES
 from support.compose import FILES, FOLDER, document, services
 
 CONFIG = FOLDER / "config"
@@ -109,37 +108,6 @@ def test_a_topic_of_another_size_is_refused(programs: Bin) -> None:
     result = make_topics(programs, DLQ="3")
     assert result.returncode == 1
     assert "otlp_dlq has 3 partitions, .env says 1" in result.stderr
-
-
-def retain(programs: Bin, tmp_path: Path, days: str) -> list[str]:
-    (tmp_path / "password").write_text("opensesame")
-    programs.add("clickhouse-client", '[ "$CLICKHOUSE_PASSWORD" = opensesame ]')
-    result = programs.run(
-        "bash", str(CONFIG / "clickhouse" / "retention.sh"),
-        HOSTS="clickhouse-1-1 clickhouse-2-1", DATABASE="otel", DAYS=days,
-        LOGIN="headrace", LOGIN_FILE=str(tmp_path / "password"),
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    return programs.calls
-
-
-def test_retention_reaches_every_table_but_the_ledger(programs: Bin, tmp_path: Path) -> None:
-    calls = retain(programs, tmp_path, "30")
-    wanted = [table for table in TABLES.values() if table is not LEDGER]
-    assert len(calls) == 2 * len(wanted)
-    for host in ("clickhouse-1-1", "clickhouse-2-1"):
-        here = [call for call in calls if f"--host {host} " in call]
-        for table in wanted:
-            change = (
-                f"ALTER TABLE otel.{table.name}_local MODIFY TTL "
-                f"toDateTime({table.time}) + INTERVAL 30 DAY "
-            )
-            assert [change in call for call in here].count(True) == 1, table.name
-    assert "opensesame" not in "".join(calls)
-
-
-def test_no_retention_changes_nothing(programs: Bin, tmp_path: Path) -> None:
-    assert retain(programs, tmp_path, "0") == []
 
 
 class Page(BaseHTTPRequestHandler):
