@@ -5,6 +5,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from headrace_native.layout import BROKER_MESSAGE_BYTES, MARKER, Layout
+from headrace_native.spec import ROOT
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -58,7 +59,12 @@ def render(layout: Layout) -> dict[Path, str]:
         ports=components["haproxy"].ports,
         haproxy_socket=layout.socket.with_name(f"{layout.socket.stem}-haproxy.sock"),
     )
-    add(conf / "prometheus.yml", "prometheus.yml.j2", ports=components["prometheus"].ports)
+    add(
+        conf / "prometheus.yml",
+        "prometheus.yml.j2",
+        ports=components["prometheus"].ports,
+        rules=ROOT / "deploy" / "observability" / "prometheus" / "rules",
+    )
     add(conf / "supervisord.conf", "supervisord.conf.j2", marker=MARKER)
     return files
 

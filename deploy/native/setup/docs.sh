@@ -18,5 +18,7 @@ page() { # page FILE COMMAND…: the page is what the command prints
 if [ "${1:-}" = --check ]; then check=yes; fi
 page docs/configuration.md .venv/bin/headrace docs configuration
 page docs/metrics.md .venv/bin/headrace docs metrics
+export PYTHONPATH=deploy/observability
+page deploy/observability/grafana/dashboards/lag.json .venv/bin/python -m headrace_dashboards lag
 if [ $status -ne 0 ]; then echo "run: make docs"; fi
 exit $status

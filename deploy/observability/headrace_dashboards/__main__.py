@@ -1,0 +1,12 @@
+"""`python -m headrace_dashboards lag`: print a dashboard's JSON."""
+
+import json
+import sys
+
+from headrace_dashboards.lag import LAG_DASHBOARD
+from headrace_dashboards.panels import build
+
+DASHBOARDS = {"lag": LAG_DASHBOARD}
+
+if __name__ == "__main__":
+    print(json.dumps(build(DASHBOARDS[sys.argv[1]]), indent=1))

@@ -1,0 +1,173 @@
+"""Classic dashboard JSON (schema 39) from short descriptions: rows of panels, 24 columns wide."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+PROMETHEUS = {"type": "prometheus", "uid": "${prometheus}"}
+SCHEMA_VERSION = 39
+GREEN, AMBER, RED = "green", "#EAB839", "red"
+
+Kind = Literal["timeseries", "stat", "heatmap"]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """PromQL, and how its series are called."""
+
+    expr: str
+    legend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One panel. `warn` and `bad` are thresholds in the panel's unit."""
+
+    title: str
+    description: str
+    unit: str
+    queries: tuple[Query, ...]
+    kind: Kind = "timeseries"
+    width: int = 8
+    height: int = 8
+    warn: float | None = None
+    bad: float | None = None
+    decimals: int | None = None
+    stacked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A headline and the panels below it."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """`uid` stays for ever: links and alerts hold it."""
+
+    uid: str
+    title: str
+    description: str
+    rows: Sequence[Row]
+    refresh: str = "10s"
+    since: str = "now-1h"
+
+
+def build(dashboard: Dashboard) -> dict[str, Any]:
+    """The JSON that Grafana imports."""
+    panels: list[dict[str, Any]] = []
+    y = 0
+    for row in dashboard.rows:
+        panels.append(
+            {
+                "id": len(panels) + 1,
+                "type": "row",
+                "title": row.title,
+                "collapsed": False,
+                "gridPos": {"h": 1, "w": 24, "x": 0, "y": y},
+                "panels": [],
+            }
+        )
+        y += 1
+        x = tallest = 0
+        for panel in row.panels:
+            if x + panel.width > 24:
+                x, y, tallest = 0, y + tallest, 0
+            panels.append(_panel(panel, len(panels) + 1, x, y))
+            x, tallest = x + panel.width, max(tallest, panel.height)
+        y += tallest
+    return {
+        "uid": dashboard.uid,
+        "title": dashboard.title,
+        "description": dashboard.description,
+        "tags": ["headrace"],
+        "schemaVersion": SCHEMA_VERSION,
+        "version": 1,
+        "editable": True,
+        "graphTooltip": 1,
+        "refresh": dashboard.refresh,
+        "time": {"from": dashboard.since, "to": "now"},
+        "timezone": "utc",
+        "templating": {"list": [_datasource_variable()]},
+        "annotations": {"list": []},
+        "links": [],
+        "panels": panels,
+    }
+
+
+def _datasource_variable() -> dict[str, Any]:
+    return {
+        "name": "prometheus",
+        "label": "Prometheus",
+        "type": "datasource",
+        "query": "prometheus",
+        "current": {},
+        "hide": 0,
+        "refresh": 1,
+    }
+
+
+def _panel(panel: Panel, number: int, x: int, y: int) -> dict[str, Any]:
+    defaults: dict[str, Any] = {"unit": panel.unit, "thresholds": _thresholds(panel)}
+    if panel.decimals is not None:
+        defaults["decimals"] = panel.decimals
+    options: dict[str, Any] = {}
+    if panel.kind == "timeseries":
+        defaults["custom"] = {
+            "lineWidth": 1,
+            "fillOpacity": 20 if panel.stacked else 5,
+            "showPoints": "never",
+            "stacking": {"mode": "normal" if panel.stacked else "none"},
+            "thresholdsStyle": {"mode": "off" if panel.bad is None else "line"},
+        }
+        defaults["min"] = 0
+        options = {
+            "legend": {"displayMode": "list", "placement": "bottom"},
+            "tooltip": {"mode": "multi", "sort": "desc"},
+        }
+    elif panel.kind == "stat":
+        options = {
+            "reduceOptions": {"calcs": ["lastNotNull"]},
+            "colorMode": "value",
+            "graphMode": "area",
+        }
+    else:
+        options = {
+            "calculate": False,
+            "yAxis": {"unit": panel.unit},
+            "color": {"scheme": "Oranges"},
+        }
+    return {
+        "id": number,
+        "type": panel.kind,
+        "title": panel.title,
+        "description": panel.description,
+        "datasource": PROMETHEUS,
+        "gridPos": {"h": panel.height, "w": panel.width, "x": x, "y": y},
+        "fieldConfig": {"defaults": defaults, "overrides": []},
+        "options": options,
+        "targets": [
+            {
+                "refId": chr(ord("A") + i),
+                "datasource": PROMETHEUS,
+                "expr": query.expr,
+                "legendFormat": query.legend or "__auto",
+                "range": panel.kind != "stat",
+                "instant": panel.kind == "stat",
+                "format": "heatmap" if panel.kind == "heatmap" else "time_series",
+            }
+            for i, query in enumerate(panel.queries)
+        ],
+    }
+
+
+def _thresholds(panel: Panel) -> dict[str, Any]:
+    steps: list[dict[str, Any]] = [{"color": GREEN, "value": None}]
+    if panel.warn is not None:
+        steps.append({"color": AMBER, "value": panel.warn})
+    if panel.bad is not None:
+        steps.append({"color": RED, "value": panel.bad})
+    return {"mode": "absolute", "steps": steps}

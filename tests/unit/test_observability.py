@@ -1,0 +1,146 @@
+"""Dashboards and alerts: complete, about metrics that exist, and with a runbook each."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from headrace_dashboards.lag import LAG_DASHBOARD
+from headrace_dashboards.panels import build
+from headrace_native.spec import ROOT
+from headrace_writer import telemetry
+
+FOLDER = ROOT / "deploy" / "observability"
+RULES = sorted((FOLDER / "prometheus" / "rules").glob("*.yaml"))
+RULE_TESTS = sorted((FOLDER / "prometheus" / "tests").glob("*_test.yaml"))
+DASHBOARDS = {"lag": LAG_DASHBOARD}
+HEADINGS = ["## Meaning", "## Impact", "## Diagnosis", "## Mitigation"]
+
+
+def rules() -> list[dict[str, Any]]:
+    groups = [group for file in RULES for group in yaml.safe_load(file.read_text())["groups"]]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def alerts() -> list[dict[str, Any]]:
+    return [rule for rule in rules() if "alert" in rule]
+
+
+def panels(name: str) -> list[dict[str, Any]]:
+    return [one for one in build(DASHBOARDS[name])["panels"] if one["type"] != "row"]
+
+
+def expressions() -> list[str]:
+    drawn = [t["expr"] for name in DASHBOARDS for one in panels(name) for t in one["targets"]]
+    return [rule["expr"] for rule in rules()] + drawn
+
+
+def promtool(*arguments: str | Path, cwd: Path = ROOT) -> None:
+    done = subprocess.run(
+        ["promtool", *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_takes_the_rules() -> None:
+    promtool("check", "rules", *RULES)
+
+
+@pytest.mark.parametrize("file", RULE_TESTS, ids=lambda file: file.stem)
+def test_rules_fire_and_resolve(file: Path) -> None:
+    promtool("test", "rules", file.name, cwd=file.parent)
+
+
+def test_every_alert_is_tested() -> None:
+    tested = "".join(file.read_text() for file in RULE_TESTS)
+    assert not [one["alert"] for one in alerts() if one["alert"] not in tested]
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda one: f"{one['alert']}-{one['labels']}")
+def test_an_alert_says_what_it_is_and_where_to_read_on(alert: dict[str, Any]) -> None:
+    assert alert["labels"]["severity"] in ("page", "ticket")
+    notes = alert["annotations"]
+    assert notes["summary"]
+    assert notes["description"]
+    assert notes["runbook"] == f"docs/runbooks/{alert['alert']}.md"
+    text = (ROOT / notes["runbook"]).read_text()
+    assert [line for line in text.splitlines() if line.startswith("## ")] == HEADINGS
+
+
+def test_every_runbook_belongs_to_an_alert() -> None:
+    books = {file.stem for file in (ROOT / "docs" / "runbooks").glob("*.md")}
+    assert books == {one["alert"] for one in alerts()}
+
+
+def test_runbooks_link_to_what_exists() -> None:
+    for file in (ROOT / "docs" / "runbooks").glob("*.md"):
+        for target in re.findall(r"\]\(([^)#]+)\)", file.read_text()):
+            assert (file.parent / target).exists(), f"{file.name}: {target}"
+
+
+def test_our_metrics_are_declared_and_our_records_recorded() -> None:
+    declared = {metric.name for metric in telemetry.DECLARED}
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    for expr in expressions():
+        for name in re.findall(r"\bheadrace_writer_\w+", expr):
+            assert re.sub(r"_(bucket|sum|count)$", "", name) in declared, expr
+        for name in re.findall(r"\bheadrace:[\w:]+", expr):
+            assert name in recorded, expr
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_the_committed_dashboard_is_the_built_one(name: str) -> None:
+    committed = json.loads((FOLDER / "grafana" / "dashboards" / f"{name}.json").read_text())
+    assert committed == build(DASHBOARDS[name]), "run: make docs"
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_panels_are_complete(name: str) -> None:
+    for panel in panels(name):
+        assert panel["title"]
+        assert len(panel["description"]) > 20, panel["title"]
+        assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+        assert panel["targets"], panel["title"]
+        assert panel["datasource"]["uid"] == "${prometheus}"
+        refs = [target["refId"] for target in panel["targets"]]
+        assert len(set(refs)) == len(refs)
+    titles = [panel["title"] for panel in panels(name)]
+    assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_panels_do_not_overlap(name: str) -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in build(DASHBOARDS[name])["panels"]:
+        at = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(at["x"], at["x"] + at["w"])
+            for y in range(at["y"], at["y"] + at["h"])
+        }
+        assert at["x"] + at["w"] <= 24
+        assert not taken & cells, panel["title"]
+        taken |= cells
+
+
+def test_panels_are_promql(tmp_path: Path) -> None:
+    drawn = [t["expr"] for name in DASHBOARDS for one in panels(name) for t in one["targets"]]
+    entries = [
+        {"record": f"panel:{i}", "expr": expr.replace("$__rate_interval", "1m")}
+        for i, expr in enumerate(drawn)
+    ]
+    file = tmp_path / "panels.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": entries}]}))
+    promtool("check", "rules", file)
+
+
+def test_dashboard_ids_are_unique() -> None:
+    built = [build(one) for one in DASHBOARDS.values()]
+    assert len({one["uid"] for one in built}) == len({one["title"] for one in built}) == len(built)
+    for one in built:
+        ids = [panel["id"] for panel in one["panels"]]
+        assert len(set(ids)) == len(ids)
