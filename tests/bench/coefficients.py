@@ -26,8 +26,8 @@ RATES: dict[Signal, tuple[str, str, float]] = {
     "metrics": ("--metrics-rate", "points", 30_000),
     "logs": ("--logs-rate", "logs", 30_000),
 }
-SECONDS = 30
-SETTLE_S = 20.0
+SECONDS = 20
+SETTLE_S = 10.0
 TOPICS: dict[Signal, str] = {
     "traces": "otlp_spans", "metrics": "otlp_metrics", "logs": "otlp_logs",
 }  # fmt: skip
