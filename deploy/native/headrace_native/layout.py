@@ -169,12 +169,14 @@ class Layout:
     @property
     def writer_environment(self) -> dict[str, str]:
         """The settings that writers and migrations share."""
-        batch = int(self.spec.values["writers"]["batch_max_mib"]) << 20
+        writers = self.spec.values["writers"]
+        batch = int(writers["batch_max_mib"]) << 20
         return {
             "HEADRACE_KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
             "HEADRACE_CLICKHOUSE_SHARDS": self.clickhouse_shards,
             "HEADRACE_CLICKHOUSE_DATABASE": str(self.spec.values["clickhouse"]["database"]),
             "HEADRACE_CLICKHOUSE_TOPOLOGY": "cluster",
+            "HEADRACE_CLICKHOUSE_INSERT_QUORUM": str(writers["insert_quorum"]),
             "HEADRACE_BATCH_MAX_BYTES": str(batch),
             "HEADRACE_BACKLOG_MAX_BYTES": str(batch),
         }

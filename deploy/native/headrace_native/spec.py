@@ -28,6 +28,7 @@ OVERRIDES = {
     "WRITERS_METRICS": ("writers", "metrics"),
     "WRITERS_LOGS": ("writers", "logs"),
     "BATCH_MAX_MIB": ("writers", "batch_max_mib"),
+    "INSERT_QUORUM": ("writers", "insert_quorum"),
 }
 
 # Inclusive bounds. The upper ones are where the port ranges of cluster.toml would meet.
@@ -42,6 +43,7 @@ BOUNDS = {
     ("writers", "metrics"): (0, 16),
     ("writers", "logs"): (0, 16),
     ("writers", "batch_max_mib"): (1, 200),
+    ("writers", "insert_quorum"): (0, 4),
 }
 
 

@@ -16,8 +16,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 FIRST_BACKOFF_S = 0.1
-# 5 s: a replica that comes back is used again well inside the ten seconds of the metrics promise.
-LONGEST_BACKOFF_S = 5.0
+# 2 s: a replica that comes back is used again well inside the ten seconds of the metrics promise,
+# and a refused connection costs nothing.
+LONGEST_BACKOFF_S = 2.0
 ASK_AGAIN_S = 1.0
 # A count answers in milliseconds; a replica that needs longer is as good as silent.
 COUNT_TIMEOUT_S = 10.0
