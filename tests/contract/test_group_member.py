@@ -345,6 +345,16 @@ def test_the_low_watermark_follows_what_retention_deletes(group: Group) -> None:
     assert member.consumer.low_watermark(1) == 0
 
 
+def test_the_ends_of_paused_partitions_are_known(group: Group) -> None:
+    group.produce(0, *numbered(5))
+    member = sole_member(group)
+    ends = member.consumer.ends
+    poll_until(group, member, reached=lambda: ends([0, 1]) == {0: 5, 1: 0})
+    group.produce(0, *numbered(2))
+    poll_until(group, member, reached=lambda: ends([0]) == {0: 7})
+    assert member.fetched == [], "nothing was started, so all stayed paused"
+
+
 @ON_BOTH_PROTOCOLS
 def test_partitions_move_to_a_second_member_and_back(group: Group) -> None:
     first = sole_member(group)

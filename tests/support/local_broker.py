@@ -3,7 +3,7 @@
 `tests/contract/test_group_member.py` holds it to the real one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from headrace_writer.core.backlog import Message
 from headrace_writer.core.delivery_effects import CommitResult, Position
@@ -184,6 +184,9 @@ class LocalMember:
 
     def low_watermark(self, partition: int) -> int:
         return self._broker.low[partition]
+
+    def ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        return {partition: len(self._broker.logs[partition]) for partition in partitions}
 
     def start(self, partition: int, offset: int) -> None:
         if partition not in self._next:

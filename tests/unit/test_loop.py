@@ -109,6 +109,30 @@ def test_a_full_backlog_pauses_fetching_and_later_resumes(world: World) -> None:
     assert world.shards.rows(TABLE) == 80
 
 
+def test_the_backlog_is_told_while_fetching_is_paused_and_ends_with_ownership(world: World) -> None:
+    writer = world.writer(0, 1, max_bytes=600)
+    writer.turns()
+    writer.executor.held = True
+    for _ in range(20):
+        world.produce(0)
+        writer.loop.turn()
+        world.clock.sleep(AGE_S)
+    assert writer.member.fetching == frozenset()
+    place = {"signal": "traces", "partition": "0"}
+    assert writer.metric("partition_end_offset", **place) == 20
+    assert writer.metric("partition_stored_offset", **place) == 0
+    writer.executor.release()
+    for _ in range(30):
+        writer.store_what_is_there()
+    assert writer.metric("partition_stored_offset", **place) == 20
+    writer.member.revoke(0)
+    writer.turns()
+    sample = writer.registry.get_sample_value
+    for name in ("partition_end_offset", "partition_stored_offset"):
+        assert sample(f"headrace_writer_{name}", place) is None
+        assert sample(f"headrace_writer_{name}", place | {"partition": "1"}) == 0
+
+
 def test_a_revoke_finishes_the_batch_and_commits_its_end(world: World) -> None:
     world.produce(0)
     world.produce(1)

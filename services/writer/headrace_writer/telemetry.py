@@ -4,7 +4,7 @@ Names follow the Prometheus conventions (base units, `_total` for counters). No 
 from the data.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,6 +106,19 @@ DECLARED: tuple[Metric, ...] = (
     Metric(
         Gauge, "headrace_writer_backlog_bytes", "Payload bytes waiting for a batch.", ("signal",)
     ),
+    Metric(
+        Gauge,
+        "headrace_writer_partition_end_offset",
+        "Where a held partition ends in Kafka, asked every two seconds, also while it is paused.",
+        ("signal", "partition"),
+    ),
+    Metric(
+        Gauge,
+        "headrace_writer_partition_stored_offset",
+        "Where the next batch of a held partition starts: what lies before it is stored. The end "
+        "minus this is the backlog in messages.",
+        ("signal", "partition"),
+    ),
     Metric(Gauge, "headrace_writer_partitions_assigned", "Partitions held.", ("signal",)),
     Metric(
         Gauge,
@@ -163,6 +176,7 @@ class SignalMetrics:
         self._payload = metrics["payload_bytes_total"].labels(signal)
         self._latency = metrics["end_to_end_latency_seconds"].labels(signal)
         self._inserted_bytes = metrics["inserted_bytes_total"].labels(signal)
+        self._followed: dict[int, tuple[int, int]] = {}
 
     def fetched(self, messages: Sequence[Message]) -> None:
         self._fetched.inc(len(messages))
@@ -219,6 +233,20 @@ class SignalMetrics:
             milliseconds = oldest.get(partition)
             value = float("nan") if milliseconds is None else milliseconds / 1000
             self._oldest(partition).set(value)
+
+    def offsets(self, stored: Mapping[int, int], ends: Mapping[int, int]) -> None:
+        """Both offsets of each partition whose end is known. Those of another's partitions are
+        taken off the page: a value that stands still would hide the new owner's."""
+        known = {p: (ends[p], stored[p]) for p in stored.keys() & ends.keys()}
+        if known == self._followed:
+            return  # as in most turns
+        for at, name in enumerate(("partition_end_offset", "partition_stored_offset")):
+            gauge = self._all[name]
+            for partition in self._followed.keys() - known.keys():
+                gauge.remove(self.signal, str(partition))
+            for partition, offsets in known.items():
+                gauge.labels(self.signal, partition).set(offsets[at])
+        self._followed = known
 
     def _oldest(self, partition: int) -> Any:
         gauge = self._all["oldest_unacked_timestamp_seconds"]

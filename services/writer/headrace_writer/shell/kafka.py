@@ -5,7 +5,7 @@ nor commits any itself.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -25,6 +25,7 @@ from headrace_writer.core.delivery_plan import Plan
 from headrace_writer.errors import Fatal, Retryable
 from headrace_writer.shell.batch_store import OffsetsGone
 from headrace_writer.shell.clock import Clock, Deadline
+from headrace_writer.shell.end_offsets import EndOffsets
 
 # The broker's answer is awaited this long before a request is repeated.
 REQUEST_TIMEOUT_S = 10.0
@@ -76,6 +77,10 @@ class GroupConfig:
     fetch_backlog_kbytes: int = 32_768
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    def client(self) -> dict[str, Any]:
+        """What any client of these brokers needs."""
+        return {"bootstrap.servers": self.bootstrap_servers, **self.extra}
+
     def librdkafka(self) -> dict[str, Any]:
         """The configuration of the group's consumer."""
         settings: dict[str, Any] = {
@@ -117,6 +122,7 @@ class GroupConsumer:
         self._clock = clock
         self._rebalance = rebalance
         self._polled_at = clock.monotonic()
+        self._ends = EndOffsets(AdminClient(config.client()), config.topic, clock)
         self._consumer = Consumer(config.librdkafka())
         self._consumer.subscribe(
             [config.topic],
@@ -183,6 +189,10 @@ class GroupConsumer:
                 _raise_if_serious(failure.args[0])
             else:
                 return int(low)
+
+    def ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Where these end, as far as the broker has said; a few seconds old, never waited for."""
+        return self._ends.read(partitions)
 
     def start(self, partition: int, offset: int) -> None:
         """Fetch a held, paused partition from `offset` on."""

@@ -5,7 +5,7 @@ delivery is on its way at a time, so one range per partition is; while it is, fe
 the backlog until that is full.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -39,6 +39,9 @@ class GroupMember(Offsets, Protocol):
 
     def low_watermark(self, partition: int) -> int:
         """The oldest offset that the broker still has."""
+
+    def ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Offsets behind the last messages, as far as known, without waiting."""
 
     def start(self, partition: int, offset: int) -> None:
         """Fetch a held partition from `offset` on."""
@@ -131,6 +134,8 @@ class SignalLoop:
             self._begin()
             self._advance()
         self._metrics.state(self.ownership, self._backlog, self._in_flight)
+        position = self.ownership.position
+        self._metrics.offsets(position, self._consumer.ends(position))
 
     def _in_sequence(self, messages: list[Message]) -> list[Message]:
         """Messages that continue their partition. A range claims every offset in it, so what was
