@@ -4,7 +4,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol, TextIO, cast, get_args
 
@@ -43,6 +43,8 @@ class MigrateSettings(Protocol):
     def clickhouse_dialect(self) -> str: ...
     @property
     def clickhouse_cluster(self) -> str: ...
+    @property
+    def clickhouse_tls(self) -> Mapping[str, Any]: ...
 
 
 def add_migrate_parser(
@@ -94,7 +96,9 @@ def run_migrate(
         for shard, replicas in enumerate(settings.clickhouse_shards, start=1)
         for replica, (host, port) in enumerate(replicas, start=1)
     ]
-    open_one = connect or driver_connect(settings.clickhouse_user, settings.clickhouse_password)
+    open_one = connect or driver_connect(
+        settings.clickhouse_user, settings.clickhouse_password, **settings.clickhouse_tls
+    )
     streams = (out or sys.stdout, err or sys.stderr)
     command = _Command(args, settings, Fleet(nodes, open_one), streams)
     try:

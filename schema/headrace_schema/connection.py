@@ -76,8 +76,11 @@ class DriverConnection:
         self._client.disconnect()
 
 
-def driver_connect(user: str, password: str) -> Connect:
-    """A Connect that logs in as `user`; it asks the server its version, so that it fails early."""
+def driver_connect(user: str, password: str, **tls: Any) -> Connect:
+    """A Connect that logs in as `user`; it asks the server its version, so that it fails early.
+
+    `tls` is what clickhouse-driver's Client takes for TLS.
+    """
 
     def connect(node: Node) -> DriverConnection:
         connection = DriverConnection(
@@ -90,6 +93,7 @@ def driver_connect(user: str, password: str) -> Connect:
                 client_revision=PROTOCOL_REVISION,
                 connect_timeout=CONNECT_TIMEOUT_S,
                 send_receive_timeout=STATEMENT_TIMEOUT_S,
+                **tls,
             )
         )
         connection.execute("SELECT version()")

@@ -79,7 +79,9 @@ def run_retention(
         for shard, replicas in enumerate(settings.clickhouse_shards, start=1)
         for replica, (host, port) in enumerate(replicas, start=1)
     ]
-    open_one = connect or driver_connect(settings.clickhouse_user, settings.clickhouse_password)
+    open_one = connect or driver_connect(
+        settings.clickhouse_user, settings.clickhouse_password, **settings.clickhouse_tls
+    )
     command = _Command(args, settings, Fleet(nodes, open_one), out or sys.stdout)
     try:
         return command.run()

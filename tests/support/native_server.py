@@ -7,6 +7,7 @@ revision, 54451, which clients newer and older agree on down from theirs.
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -102,8 +103,9 @@ class NativeServer:
     A context manager: it listens inside, and hangs up on everybody at the end.
     """
 
-    def __init__(self, backend: Backend, port: int = 0) -> None:
+    def __init__(self, backend: Backend, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self._backend = backend
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         self._clients: set[socket.socket] = set()
@@ -145,7 +147,13 @@ class NativeServer:
     def _serve(self, client: socket.socket) -> None:
         try:
             with client, contextlib.suppress(EOFError, OSError):
-                _Conversation(client, self._backend).hold()
+                if self._tls is None:
+                    _Conversation(client, self._backend).hold()
+                    return
+                # The handshake inside `with`: one that fails closes, too.
+                with self._tls.wrap_socket(client, True, do_handshake_on_connect=False) as talk:
+                    talk.do_handshake()
+                    _Conversation(talk, self._backend).hold()
         finally:
             with self._lock:
                 self._clients.discard(client)

@@ -2,9 +2,9 @@
 
 import argparse
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class MigrateSettings:
     clickhouse_user: str = "default"
     clickhouse_password: str = ""
     clickhouse_cluster: str = "headrace"
+    clickhouse_tls: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

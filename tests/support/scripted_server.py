@@ -1,5 +1,6 @@
 """A ClickHouse over loopback that is told what to do instead of storing."""
 
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -105,9 +106,11 @@ def login(password: str = "", answer_timeout_s: float = 10.0) -> Login:
 
 
 @contextmanager
-def listening(*servers: ScriptedServer) -> Iterator[list[Address]]:
+def listening(
+    *servers: ScriptedServer, tls: ssl.SSLContext | None = None
+) -> Iterator[list[Address]]:
     with ExitStack() as stack:
         yield [
-            Address("127.0.0.1", stack.enter_context(NativeServer(server)).port)
+            Address("127.0.0.1", stack.enter_context(NativeServer(server, tls=tls)).port)
             for server in servers
         ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from headrace_writer import config, telemetry
+from headrace_writer import config, telemetry, wiring
 from headrace_writer.errors import ConfigError
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -99,6 +99,33 @@ def test_a_missing_password_file_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     settings = load(monkeypatch, {}, CLICKHOUSE_PASSWORD_FILE="/nowhere")
     with pytest.raises(ConfigError, match="clickhouse_password_file"):
         _ = settings.password
+
+
+def test_every_kafka_client_gets_tls_and_the_password_of_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("from-file\n")
+    extra = '{"security.protocol": "SASL_SSL", "sasl.username": "headrace"}'
+    settings = load(monkeypatch, {}, KAFKA_EXTRA=extra, KAFKA_PASSWORD_FILE=str(secret))
+    expected = {
+        "bootstrap.servers": "127.0.0.1:9092",
+        "security.protocol": "SASL_SSL",
+        "sasl.username": "headrace",
+        "sasl.password": "from-file",
+    }
+    group = wiring.group_config(settings, "traces")
+    for client in (wiring.kafka_client(settings), group.client(), group.librdkafka()):
+        assert expected.items() <= client.items()
+    assert "from-file" not in str(config.shown(settings))
+    gone = load(monkeypatch, {}, KAFKA_PASSWORD_FILE="/nowhere")
+    with pytest.raises(ConfigError, match="kafka_password_file"):
+        wiring.kafka_client(gone)
+
+
+def test_certificates_without_tls_are_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="clickhouse_secure"):
+        load(monkeypatch, {}, CLICKHOUSE_CA_FILE="/etc/ssl/ca.crt")
 
 
 def test_metrics_have_the_shortest_batches_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:

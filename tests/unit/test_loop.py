@@ -8,6 +8,7 @@ from headrace_writer.core.decode_reference import ReferenceBackend
 from headrace_writer.core.delivery_effects import CommitResult
 from headrace_writer.core.delivery_plan import decode_plan
 from headrace_writer.errors import Poison
+from headrace_writer.shell.loop import CATCH_UP_WITHIN_S
 from support.loop_world import AGE_S, LAYOUTS, TABLE, World
 
 
@@ -131,6 +132,34 @@ def test_the_backlog_is_told_while_fetching_is_paused_and_ends_with_ownership(wo
     for name in ("partition_end_offset", "partition_stored_offset"):
         assert sample(f"headrace_writer_{name}", place) is None
         assert sample(f"headrace_writer_{name}", place | {"partition": "1"}) == 0
+
+
+def test_catching_up_ends_with_what_waited_at_first(world: World) -> None:
+    for _ in range(5):
+        world.produce(0)
+    writer = world.writer(0, 1, max_bytes=600)
+    seen = [writer.loop.catching_up]
+    writer.turns()
+    seen.append(writer.loop.catching_up)
+    for _ in range(10):
+        writer.store_what_is_there()
+    seen.append(writer.loop.catching_up)
+    writer.executor.held = True
+    for _ in range(20):
+        world.produce(0)
+        writer.loop.turn()
+    # Only the first time: a fleet that lags stays ready.
+    assert [*seen, writer.loop.catching_up] == [False, True, False, False]
+
+
+def test_who_cannot_catch_up_is_ready_after_two_minutes(world: World) -> None:
+    world.produce(0)
+    writer = world.writer(0, 1)
+    writer.executor.held = True
+    writer.turns()
+    before = writer.loop.catching_up
+    world.clock.sleep(CATCH_UP_WITHIN_S + 1)
+    assert (before, writer.loop.catching_up) == (True, False)
 
 
 def test_a_revoke_finishes_the_batch_and_commits_its_end(world: World) -> None:

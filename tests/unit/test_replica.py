@@ -1,11 +1,16 @@
 """Connections to replicas over loopback: a server that is told what to do instead of storing."""
 
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from headrace_writer.config import load
 from headrace_writer.errors import Fatal, LayoutError, Poison, Retryable
 from headrace_writer.shell.replica import Address, Login, Replica
 from headrace_writer.shell.shards import (
@@ -165,6 +170,49 @@ def test_a_wrong_password_is_fatal() -> None:
             replica.insert(TABLE, LAYOUT, BLOCK)
         with pytest.raises(Fatal, match="clickhouse_password"):
             replica.query("SELECT 1")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Key and self-signed certificate of 127.0.0.1 in one PEM file."""
+    file = tmp_path_factory.mktemp("tls") / "server.pem"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+    ]
+    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(file), "-out", f"{file}.crt"]
+    subprocess.run(command, check=True, capture_output=True)
+    with file.open("a") as whole:
+        whole.write(Path(f"{file}.crt").read_text())
+    return file
+
+
+def test_blocks_go_over_tls_to_whom_we_trust_and_to_nobody_else(
+    server: ScriptedServer, certificate: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with listening(server, tls=context) as (address,):
+        strict = load({"clickhouse_secure": True}, {})
+        trusting = load({"clickhouse_secure": True, "clickhouse_ca_file": f"{certificate}.crt"}, {})
+        with closing(Replica(address, login()._replace(tls=trusting.clickhouse_tls))) as replica:
+            replica.insert(TABLE, LAYOUT, BLOCK)
+        stranger = Replica(address, login()._replace(tls=strict.clickhouse_tls))
+        with pytest.raises(Retryable, match="certificate"):
+            stranger.insert(TABLE, LAYOUT, BLOCK)
+        plain = Replica(address, login(answer_timeout_s=1.0))
+        with pytest.raises(Retryable):
+            plain.insert(TABLE, LAYOUT, BLOCK)
+    assert server.stored == [NATIVE]
 
 
 def test_few_rows_go_with_their_token(replica: Replica, server: ScriptedServer) -> None:

@@ -3,6 +3,7 @@
 import argparse
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -23,6 +24,7 @@ class Settings:
     clickhouse_topology: str = "cluster"
     clickhouse_dialect: str = "auto"
     clickhouse_cluster: str = "headrace"
+    clickhouse_tls: Mapping[str, object] = field(default_factory=dict, init=False)
 
 
 def migrate(cluster: FakeCluster, *argv: str, **settings: str) -> tuple[int, str]:

@@ -7,7 +7,7 @@ not answer.
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from types import ModuleType
@@ -92,6 +92,7 @@ class MigrateView:
     clickhouse_topology: str
     clickhouse_dialect: str
     clickhouse_cluster: str
+    clickhouse_tls: Mapping[str, Any]
 
 
 def migrate_view(settings: config.Settings) -> MigrateView:
@@ -103,6 +104,7 @@ def migrate_view(settings: config.Settings) -> MigrateView:
         settings.clickhouse_topology,
         settings.clickhouse_dialect,
         settings.clickhouse_cluster,
+        settings.clickhouse_tls,
     )
 
 

@@ -114,14 +114,12 @@ class Writer:
         settings, clock = self._settings, self._clock
         metrics = SignalMetrics(self._metrics, signal, settings.topic(signal))
         group = wiring.group_config(settings, signal)
-        topic_id = self._patiently(
-            lambda: kafka.topic_id(settings.kafka_bootstrap_servers, group.topic)
-        )
+        topic_id = self._patiently(lambda: kafka.topic_id(group))
         shards = wiring.make_shards(settings, clock)
         for shard in shards.shards:
             shard.on_failure = failure_reporter(metrics)
         dead_letters = DeadLetterTopic(
-            settings.kafka_bootstrap_servers, settings.topic_dlq, group.topic, len(shards), clock
+            group.client(), settings.topic_dlq, group.topic, len(shards), clock
         )
         dead_letters.on_sent = metrics.dead_lettered
         self._patiently(dead_letters.check)
@@ -156,7 +154,8 @@ class Writer:
         return str(self._failure) if self._failure else ""
 
     def _ready(self) -> str:
-        """Ready: every loop is up, knows its assignment, and no partition stands still."""
+        """Ready: every loop is up, knows its assignment, has caught up, and no
+        partition stands still."""
         if len(self._loops) < len(self._settings.signals):
             return "starting: waiting for Kafka or ClickHouse"
         for name, loop in self._loops.items():
@@ -166,6 +165,8 @@ class Writer:
                 return f"{name}: waiting for a partition assignment"
             if loop.ownership.unrecovered:
                 return f"{name}: recovering partitions {loop.ownership.unrecovered}"
+            if loop.catching_up:
+                return f"{name}: storing what waited when it began"
         return ""
 
 

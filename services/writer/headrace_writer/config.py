@@ -73,6 +73,10 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="Further librdkafka settings, e.g. TLS and SASL; JSON or a TOML table.",
     )
+    kafka_password_file: Path | None = Field(
+        None,
+        description="File that holds the SASL password; wins over `sasl.password` of kafka_extra.",
+    )
     topic_traces: str = Field("otlp_spans", description="Topic of the export requests for traces.")
     topic_metrics: str = Field("otlp_metrics", description="Likewise for metrics.")
     topic_logs: str = Field("otlp_logs", description="Likewise for logs.")
@@ -87,6 +91,14 @@ class Settings(BaseSettings):
     clickhouse_password: SecretStr = Field(SecretStr(""), description="Password.")
     clickhouse_password_file: Path | None = Field(
         None, description="File that holds the password; wins over clickhouse_password."
+    )
+    clickhouse_secure: bool = Field(
+        False,
+        description="TLS to ClickHouse, whose native port for it is usually 9440; certificates "
+        "are checked.",
+    )
+    clickhouse_ca_file: Path | None = Field(
+        None, description="Certificates to trust for it, PEM; the system's without."
     )
     clickhouse_topology: Literal["cluster", "embedded"] = Field(
         "cluster", description="`cluster` inserts into `<table>_local`, `embedded` into `<table>`."
@@ -153,6 +165,9 @@ class Settings(BaseSettings):
         if self.backlog_max_bytes < self.batch_max_bytes:
             msg = "backlog_max_bytes must not be below batch_max_bytes: a batch could never fill"
             raise ValueError(msg)
+        if self.clickhouse_ca_file is not None and not self.clickhouse_secure:
+            msg = "clickhouse_ca_file is for TLS: set clickhouse_secure, too"
+            raise ValueError(msg)
         if not self.signals:
             msg = "signals must name at least one of traces, metrics, logs"
             raise ValueError(msg)
@@ -188,11 +203,30 @@ class Settings(BaseSettings):
         """The password itself. Raises ConfigError when its file cannot be read."""
         if self.clickhouse_password_file is None:
             return self.clickhouse_password.get_secret_value()
-        try:
-            return self.clickhouse_password_file.read_text().strip()
-        except OSError as error:
-            msg = f"clickhouse_password_file: {error}"
-            raise ConfigError(msg) from error
+        return _read_secret("clickhouse_password_file", self.clickhouse_password_file)
+
+    @property
+    def kafka_password(self) -> str | None:
+        """The SASL password if it is in a file. Raises ConfigError when that cannot be read."""
+        if self.kafka_password_file is None:
+            return None
+        return _read_secret("kafka_password_file", self.kafka_password_file)
+
+    @property
+    def clickhouse_tls(self) -> dict[str, Any]:
+        """What clickhouse-driver's Client takes for TLS."""
+        if not self.clickhouse_secure:
+            return {}
+        ca = self.clickhouse_ca_file
+        return {"secure": True, "verify": True} | ({} if ca is None else {"ca_certs": str(ca)})
+
+
+def _read_secret(setting: str, path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        msg = f"{setting}: {error}"
+        raise ConfigError(msg) from error
 
 
 def parse_endpoint(text: str) -> Endpoint:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from headrace_schema.columns import TABLES_BY_SIGNAL
 from headrace_writer.config import Settings
@@ -21,6 +22,17 @@ from headrace_writer.shell.shards import Shard, Shards
 BLOCK_FORMAT = "1"
 
 
+def kafka_extra(settings: Settings) -> dict[str, str | int | bool]:
+    """Settings for every Kafka client, the password in the clear. Raises ConfigError."""
+    password = settings.kafka_password
+    return settings.kafka_extra | ({} if password is None else {"sasl.password": password})
+
+
+def kafka_client(settings: Settings) -> dict[str, Any]:
+    """What a Kafka client outside the groups needs. Raises ConfigError."""
+    return {"bootstrap.servers": settings.kafka_bootstrap_servers, **kafka_extra(settings)}
+
+
 def group_config(settings: Settings, signal: Signal) -> kafka.GroupConfig:
     """The consumer group of one signal."""
     return kafka.GroupConfig(
@@ -29,7 +41,7 @@ def group_config(settings: Settings, signal: Signal) -> kafka.GroupConfig:
         topic=settings.topic(signal),
         protocol=settings.kafka_group_protocol,
         session_timeout_ms=settings.kafka_session_timeout_ms,
-        extra=settings.kafka_extra,
+        extra=kafka_extra(settings),
     )
 
 
@@ -42,6 +54,7 @@ def make_shards(settings: Settings, clock: Clock) -> Shards:
         settings.clickhouse_connect_timeout_s,
         settings.clickhouse_answer_timeout_s,
         settings.clickhouse_insert_quorum,
+        settings.clickhouse_tls,
     )
     return Shards(
         [

@@ -166,7 +166,7 @@ class _Auditor:
             view.close()
 
     def _offsets(self, group: kafka.GroupConfig, view: GroupView) -> dict[Place, Offsets]:
-        topic_id = kafka.topic_id(group.bootstrap_servers, group.topic)
+        topic_id = kafka.topic_id(group)
         return {
             Place(group.topic, topic_id, number): Offsets(one.low, one.high, one.committed)
             for number, one in view.read().items()

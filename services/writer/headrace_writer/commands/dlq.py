@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from headrace_schema.columns import TABLES_BY_SIGNAL, insert_layout
+from headrace_writer import wiring
 from headrace_writer.commands.options import milliseconds, moment, signal_of
 from headrace_writer.config import Settings
 from headrace_writer.core.decode import load_backend
@@ -60,7 +61,7 @@ def add_parser(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Run the action. Returns the exit code."""
-    reader = DeadLetterReader(settings.kafka_bootstrap_servers, settings.topic_dlq)
+    reader = DeadLetterReader(wiring.kafka_client(settings), settings.topic_dlq)
     actions: dict[str, Callable[[], int]] = {
         "list": lambda: _list(_chosen(args, reader), as_json=args.json),
         "show": lambda: _show(args.place, reader, settings),

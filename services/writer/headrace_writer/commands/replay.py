@@ -126,7 +126,7 @@ class Replay:
         self._settings = settings
         self._clock = SystemClock()
         self._group = wiring.group_config(settings, signal)
-        self._topic_id = kafka.topic_id(self._group.bootstrap_servers, self._group.topic)
+        self._topic_id = kafka.topic_id(self._group)
         self._shards = wiring.make_shards(settings, self._clock)
         deadline = Deadline(self._clock, settings.start_timeout_s)
         for shard in self._shards.shards:
@@ -146,7 +146,7 @@ class Replay:
     def _make_store(self, signal: Signal) -> BatchStore:
         settings = self._settings
         dead_letters = DeadLetterTopic(
-            settings.kafka_bootstrap_servers,
+            self._group.client(),
             settings.topic_dlq,
             self._group.topic,
             len(self._shards),

@@ -1,7 +1,7 @@
 """The dead-letter topic: the message as it came, and why and from where it came here."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -20,7 +20,7 @@ class DeadLetterTopic:
     """Shared by the signals of a process; thread-safe."""
 
     def __init__(
-        self, bootstrap_servers: str, topic: str, source_topic: str, shards: int, clock: Clock
+        self, client: Mapping[str, Any], topic: str, source_topic: str, shards: int, clock: Clock
     ) -> None:
         self._topic = topic
         self._shards = shards
@@ -29,7 +29,7 @@ class DeadLetterTopic:
         self._lock = threading.Lock()
         self._producer = Producer(
             {
-                "bootstrap.servers": bootstrap_servers,
+                **client,
                 "acks": "all",
                 "enable.idempotence": True,
                 "compression.type": "lz4",

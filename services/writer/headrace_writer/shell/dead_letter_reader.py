@@ -57,12 +57,12 @@ class Letter:
 class DeadLetterReader:
     """The dead-letter topic of one cluster. Close it after use."""
 
-    def __init__(self, bootstrap_servers: str, topic: str) -> None:
+    def __init__(self, client: Mapping[str, Any], topic: str) -> None:
         self.topic = topic
-        self._servers = bootstrap_servers
+        self._client = dict(client)
         self._consumer = Consumer(
             {
-                "bootstrap.servers": bootstrap_servers,
+                **client,
                 "group.id": "headrace-dlq-reader",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
@@ -92,7 +92,7 @@ class DeadLetterReader:
         try:
             found = self._consumer.list_topics(self.topic, timeout=REQUEST_TIMEOUT_S)
         except KafkaException as failure:
-            msg = f"Kafka at {self._servers}: {failure.args[0].str()}"
+            msg = f"Kafka at {self._client['bootstrap.servers']}: {failure.args[0].str()}"
             raise Retryable(msg) from failure
         known = found.topics[self.topic]
         if known.error is not None:
@@ -124,7 +124,7 @@ class DeadLetterReader:
         """
         producer = Producer(
             {
-                "bootstrap.servers": self._servers,
+                **self._client,
                 # A second replay at the same time fences the first one.
                 "transactional.id": f"headrace-dlq-replay-{self.topic}",
                 "compression.type": "lz4",
@@ -158,7 +158,7 @@ class DeadLetterReader:
 
     def purge(self, before: Mapping[int, int]) -> None:
         """Delete the letters of each partition below an offset. Raises Retryable."""
-        admin = AdminClient({"bootstrap.servers": self._servers})
+        admin = AdminClient(self._client)
         asked = [TopicPartition(self.topic, p, offset) for p, offset in before.items()]
         for future in admin.delete_records(asked, request_timeout=REQUEST_TIMEOUT_S).values():
             try:

@@ -84,7 +84,6 @@ class GroupConfig:
     def librdkafka(self) -> dict[str, Any]:
         """The configuration of the group's consumer."""
         settings: dict[str, Any] = {
-            "bootstrap.servers": self.bootstrap_servers,
             "group.id": self.group,
             "group.protocol": self.protocol,
             "enable.auto.commit": False,
@@ -97,7 +96,7 @@ class GroupConfig:
             "fetch.message.max.bytes": 4 << 20,
             "receive.message.max.bytes": 64 << 20,
             "fetch.wait.max.ms": 100,
-            **self.extra,
+            **self.client(),
         }
         if self.protocol == "classic":
             # Under the consumer protocol the broker decides both.
@@ -334,12 +333,13 @@ def _taken(message: KafkaMessage) -> Message:
     return Message(partition, offset, timestamp_ms, message.key(), message.value() or b"")
 
 
-def topic_id(bootstrap_servers: str, topic: str) -> str:
-    """The topic's id (a UUID that a recreated topic does not share).
+def topic_id(config: GroupConfig) -> str:
+    """The id of the group's topic (a UUID that a recreated topic does not share).
 
     Raises Fatal when the topic does not exist, Retryable when no broker answers.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    bootstrap_servers, topic = config.bootstrap_servers, config.topic
+    admin = AdminClient(config.client())
     future = admin.describe_topics(TopicCollection([topic]), request_timeout=REQUEST_TIMEOUT_S)[
         topic
     ]

@@ -5,7 +5,7 @@ delivery is on its way at a time, so one range per partition is; while it is, fe
 the backlog until that is full.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -27,6 +27,9 @@ BUSY_POLL_S = 0.02
 IDLE_POLL_S = 0.1
 # A first assignment takes a heartbeat or two; who has none by then is a spare.
 SURPLUS_AFTER_S = 10.0
+# A new writer is taken for ready once it has stored what waited when it began. One that cannot
+# keep up would never be, and a rollout that brings the remedy must not wait for it.
+CATCH_UP_WITHIN_S = 120.0
 # One call fetches at most this many; messages hold up to thousands of records each.
 POLL_MESSAGES = 500
 
@@ -94,6 +97,7 @@ class SignalLoop:
         self._paused = False
         self._expected: dict[int, int] = {}
         self._assigned_once = False
+        self._at_first: dict[int, int | None] = {}
         self._attached_at = clock.monotonic()
         self.given_up = False
         """The drain deadline has passed: inserts that still repeat may end."""
@@ -110,6 +114,12 @@ class SignalLoop:
         the consumer protocol reports no empty one."""
         waited = self._clock.monotonic() - self._attached_at
         return self._assigned_once or waited > SURPLUS_AFTER_S
+
+    @property
+    def catching_up(self) -> bool:
+        """What waited when the partitions came is not stored yet; never again after it was."""
+        waited = self._clock.monotonic() - self._attached_at
+        return bool(self._at_first) and waited <= CATCH_UP_WITHIN_S
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Until `stopping`, then drain. Raises what makes the process end."""
@@ -135,7 +145,20 @@ class SignalLoop:
             self._advance()
         self._metrics.state(self.ownership, self._backlog, self._in_flight)
         position = self.ownership.position
-        self._metrics.offsets(position, self._consumer.ends(position))
+        ends = self._consumer.ends(position)
+        self._metrics.offsets(position, ends)
+        self._catch_up(ends)
+
+    def _catch_up(self, ends: Mapping[int, int]) -> None:
+        """Strike out the partitions whose first known end is stored, and those that are gone."""
+        for partition, end in list(self._at_first.items()):
+            stored = self.ownership.position.get(partition)
+            if partition not in self.ownership.held:
+                del self._at_first[partition]
+            elif end is None:
+                self._at_first[partition] = ends.get(partition)
+            elif stored is not None and stored >= end:
+                del self._at_first[partition]
 
     def _in_sequence(self, messages: list[Message]) -> list[Message]:
         """Messages that continue their partition. A range claims every offset in it, so what was
@@ -285,6 +308,8 @@ class SignalLoop:
     # --- rebalance callbacks, inside poll
 
     def assigned(self, partitions: list[int]) -> None:
+        if not self._assigned_once:
+            self._at_first = dict.fromkeys(partitions)
         self._assigned_once = True
         self.ownership.assign(partitions)
         self._metrics.rebalanced("assigned", partitions)

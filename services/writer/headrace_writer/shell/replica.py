@@ -4,6 +4,8 @@ clickhouse-driver owns hello, authentication, settings, packets and exceptions; 
 itself is ours, written as it is behind the Data packet's head.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from clickhouse_driver import Client
@@ -44,6 +46,8 @@ class Login(NamedTuple):
     answer_timeout_s: float
     quorum: int = 0
     """Replicas that an insert waits for; 0 for the one that takes it."""
+    tls: Mapping[str, Any] = MappingProxyType({})
+    """clickhouse-driver's settings for TLS; empty for none."""
 
 
 class Replica:
@@ -66,6 +70,7 @@ class Replica:
             compression="lz4",
             # KILL and a time limit are the two ways to a hash without rows ("ghost").
             settings={"max_execution_time": 0},
+            **login.tls,
         )
 
     @property
