@@ -169,8 +169,10 @@ class KafkaGroup:
 class HastyClock(ManualClock):
     """Goes ten times as fast: a seek that cannot succeed gives up after 1 s instead of 10."""
 
+    def monotonic(self) -> float:
+        return 10 * time.monotonic()
+
     def sleep(self, seconds: float) -> None:
-        super().sleep(seconds)
         time.sleep(seconds / 10)
 
 
