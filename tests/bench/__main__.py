@@ -91,9 +91,12 @@ def bench_processes(options: argparse.Namespace, results: dict[str, Any]) -> Non
                 results[f"writer_marginal_us_of_{name}"] = us
                 print(f"each further span, {name}: {us} µs", flush=True)
         if "memory" in wanted:
-            stalled = pipeline.memory_while_stalled(world, count, 15 if options.quick else 60)
-            results["writer_peak_rss_mb"] = stalled
-            print(f"writer, ClickHouse stalled: {stalled:.0f} MB at most", flush=True)
+            peak, growth = pipeline.memory_while_stalled(world, count, 15 if options.quick else 60)
+            results["writer_peak_rss_mb"] = peak
+            results["writer_stalled_growth_mb"] = growth
+            print(
+                f"writer, ClickHouse stalled: {peak:.0f} MB at most, {growth:+.0f} MB", flush=True
+            )
         if "peer" in wanted:
             runs = repeated("otelcol", times, lambda: pipeline.drain_peer(world, count // 2))
             note(results, "peer_otelcol", runs)

@@ -1,9 +1,10 @@
 """Whole processes from a full topic into the sink: the writer, and the Collector doing the same."""
 
 import time
+from collections.abc import Callable
 
 from bench.corpus import RECORDS
-from bench.rig import Rig, Run, writer
+from bench.rig import DRAIN_WITHIN_S, Rig, Run, writer
 from headrace_native.layout import CACHE
 from headrace_native.spec import ROOT
 
@@ -37,18 +38,30 @@ def marginal_us(rig: Rig, count: int, processes: int) -> float:
     return round((large.cpu_s - small.cpu_s) * 1e6 / (large.spans - small.spans), 3)
 
 
-def memory_while_stalled(rig: Rig, count: int, seconds: float) -> float:
-    """Largest resident memory (MB) while the topic is full and the sink takes nothing."""
+def memory_while_stalled(rig: Rig, count: int, seconds: float) -> tuple[float, float]:
+    """Resident memory (MB) when a third of the topic went at full speed and the sink then takes
+    nothing: the most of the whole run, and by how much it grew in the stall's second half."""
     command, env = writer(rig, rig.topic(count))
-    peak = 0.0
+    goal = rig.rows() + count * RECORDS // 3
     with rig.started(command, env, 1) as (process,):
+        sampled: list[float] = []
+
+        def sample_until(over: Callable[[], bool]) -> None:
+            deadline = time.monotonic() + seconds + DRAIN_WITHIN_S
+            while not over():
+                assert time.monotonic() < deadline, f"not drained; see {rig.log}"
+                sampled.append(process.memory_info().rss / 1e6)
+                time.sleep(0.1)
+
+        sample_until(lambda: rig.rows() >= goal)
         rig.sink.ask(f"stall {seconds}")
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            peak = max(peak, process.memory_info().rss / 1e6)
-            time.sleep(0.2)
+        half, end = (time.monotonic() + seconds * part for part in (0.5, 1))
+        sample_until(lambda: time.monotonic() >= half)
+        at_half = len(sampled)
+        sample_until(lambda: time.monotonic() >= end)
+        growth = max(sampled[at_half:]) - max(sampled[at_half // 2 : at_half])
     rig.sink.ask("stall 0")
-    return round(peak, 1)
+    return round(max(sampled), 1), round(growth, 1)
 
 
 def drain_peer(rig: Rig, count: int) -> Run:

@@ -125,7 +125,7 @@ class Rig:
         begun = time.monotonic()
         with self.started(command, env, processes) as running_now:
             peak = 0.0
-            while self._rows() - before["rows"].get(TABLE, 0) < spans:
+            while self.rows() - before["rows"].get(TABLE, 0) < spans:
                 assert time.monotonic() - begun < DRAIN_WITHIN_S, f"not drained; see {self.log}"
                 for one in running_now:
                     ended = one.status() == psutil.STATUS_ZOMBIE
@@ -155,7 +155,8 @@ class Rig:
     def log(self) -> Path:
         return self.work / "bench-process.log"
 
-    def _rows(self) -> int:
+    def rows(self) -> int:
+        """Spans that the sink has taken so far."""
         rows: int = self.sink.ask()["rows"].get(TABLE, 0)
         return rows
 

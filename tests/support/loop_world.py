@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from headrace_writer.core.backlog import Backlog, BatchLimits
 from headrace_writer.core.batch import BadMessage, Origin
+from headrace_writer.core.block import BlockBuilder
 from headrace_writer.core.decode_reference import ReferenceBackend
 from headrace_writer.shell.batch_store import BatchStore, InsertEvents, Tables
 from headrace_writer.shell.loop import LoopSettings, SignalLoop
@@ -59,12 +60,13 @@ class Writer:
     def __init__(self, world: World, partitions: tuple[int, ...], max_bytes: int) -> None:
         self.world = world
         self.executor = ManualExecutor()
+        self.builders_made = 0
         self.registry = CollectorRegistry()
         metrics = SignalMetrics(WriterMetrics(self.registry), "traces", "otlp_spans")
         tables = Tables(
             LAYOUTS,
             lambda table: table + "_local",
-            lambda shards: ReferenceBackend().builder("traces", LAYOUTS, shards, "none"),
+            self._builder,
             Origin("topic-1", 2, world.fingerprint),
         )
         store = BatchStore(
@@ -88,6 +90,10 @@ class Writer:
         self.member = LocalMember(world.broker, self.loop)
         self.loop.attach(self.member)
         self.member.assign(*partitions)
+
+    def _builder(self, shards: int) -> BlockBuilder:
+        self.builders_made += 1
+        return ReferenceBackend().builder("traces", LAYOUTS, shards, "none")
 
     def turns(self, count: int = 3) -> None:
         for _ in range(count):

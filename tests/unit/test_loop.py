@@ -2,13 +2,14 @@
 
 import pytest
 
+from headrace_writer.core.backlog import Message
 from headrace_writer.core.batch import rows_by_message
 from headrace_writer.core.block import Block, Target
 from headrace_writer.core.decode_reference import ReferenceBackend
 from headrace_writer.core.delivery_effects import CommitResult
 from headrace_writer.core.delivery_plan import decode_plan
 from headrace_writer.errors import Poison
-from headrace_writer.shell.loop import CATCH_UP_WITHIN_S
+from headrace_writer.shell.loop import CATCH_UP_WITHIN_S, POLL_BYTES, POLL_MESSAGES, at_once
 from support.loop_world import AGE_S, LAYOUTS, TABLE, World
 
 
@@ -43,6 +44,39 @@ def test_under_load_each_batch_costs_one_commit(world: World) -> None:
     assert len(world.broker.commits) == 5
     plans = [decode_plan(commit[0][1]) for commit in world.broker.commits]
     assert [plan.starts[0] for plan in plans if plan] == [0, 1, 2, 3, 4]
+
+
+def test_batch_after_batch_is_built_in_the_same_buffers(world: World) -> None:
+    writer = world.writer(0)
+    for _ in range(3):
+        world.produce(0)
+        writer.store_what_is_there()
+    assert world.shards.rows(TABLE) == 12
+    assert writer.builders_made == 1
+
+
+def test_rows_of_a_refused_block_do_not_get_into_the_next_batch(world: World) -> None:
+    refusals = iter([True])
+    for shard in (world.shards[0], world.shards[1]):
+        shard.refuses = lambda _block: next(refusals, False)
+    writer = world.writer(0)
+    for _ in range(2):
+        world.produce(0, spans=8)
+        writer.store_what_is_there()
+    (refused,) = world.dead_letters.sent
+    assert refused.target is not None
+    gone = rows_per_message(world, refused.target.shard)[0]
+    assert world.shards.rows(TABLE) == 16 - gone
+
+
+def test_large_messages_are_fetched_a_few_at_a_time() -> None:
+    def of_size(nbytes: int) -> list[Message]:
+        return [Message(0, offset, 0, None, bytes(nbytes)) for offset in range(2)]
+
+    assert at_once(of_size(1 << 20)) == POLL_BYTES // (1 << 20) + 1
+    assert at_once(of_size(100)) == at_once(of_size(0)) == POLL_MESSAGES
+    assert at_once(of_size(2 * POLL_BYTES)) == 1
+    assert at_once([]) == 0
 
 
 def test_the_plan_is_committed_before_the_first_insert(world: World) -> None:
@@ -304,10 +338,10 @@ def test_only_the_message_whose_row_is_refused_goes_to_the_dead_letters(world: W
     assert world.broker.committed[0] == (4, "")
 
 
-def rows_per_message(world: World) -> list[int]:
-    """Rows that each message of partition 0 has on shard 1."""
+def rows_per_message(world: World, shard: int = 1) -> list[int]:
+    """Rows that each message of partition 0 has on a shard."""
     return rows_by_message(
-        Target("otel_traces", 1),
+        Target("otel_traces", shard),
         world.broker.logs[0],
         lambda: ReferenceBackend().builder("traces", LAYOUTS, 2, "none"),
     )

@@ -97,20 +97,25 @@ class BatchStore:
     _decoded: Decoded | None = None
     _blocks: dict[Target, Block] = field(default_factory=dict)
     _refusals: dict[Target, str] = field(default_factory=dict)
+    _spare: BlockBuilder | None = None
 
     def decode(
         self, messages: Sequence[Message], positions: Mapping[int, int]
     ) -> tuple[Plan, list[Message]]:
         """Decode a new batch and plan it. Returns the plan and the messages that did not fit."""
+        builder = self._empty_builder()
+        repaired = builder.replaced_utf8
         self._decoded, rest = batch.decode(
-            messages,
-            positions,
-            self.tables.origin,
-            self.tables.new_builder(),
-            int(self.clock.now() * 1000),
+            messages, positions, self.tables.origin, builder, int(self.clock.now() * 1000)
         )
-        self.events.repaired(self._decoded.builder.replaced_utf8)
+        self.events.repaired(builder.replaced_utf8 - repaired)
         return self._decoded.plan, rest
+
+    def _empty_builder(self) -> BlockBuilder:
+        """The last batch's where it has no rows left: its buffers are as large as a batch needs,
+        and memory that is never given back is not asked for again."""
+        builder, self._spare = self._spare, None
+        return builder if builder is not None else self.tables.new_builder()
 
     def build(self, plan: Plan) -> BuildProblem | None:
         if not self.tables.origin.encoding.builds(plan):
@@ -238,6 +243,9 @@ class BatchStore:
 
     def ledger(self, plan: Plan, verified: bool) -> None:
         self.ledger_rows.write(plan, verified)
+        if self._decoded is not None and plan.shards == self.tables.origin.shards:
+            builder = self._decoded.builder
+            self._spare = None if builder.rows else builder
         self._decoded = None
         self._blocks = {}
         self._refusals = {}

@@ -93,7 +93,9 @@ class GroupConfig:
             "max.poll.interval.ms": int(MAX_POLL_INTERVAL_S * 1000),
             "queued.max.messages.kbytes": self.fetch_backlog_kbytes,
             "fetch.max.bytes": 32 << 20,
-            "fetch.message.max.bytes": 4 << 20,
+            # Per partition, and before decompression: the answer to one fetch is in memory whole,
+            # five to ten times as large. A larger message comes alone.
+            "fetch.message.max.bytes": 1 << 20,
             "receive.message.max.bytes": 64 << 20,
             "fetch.wait.max.ms": 100,
             **self.client(),

@@ -32,6 +32,8 @@ SURPLUS_AFTER_S = 10.0
 CATCH_UP_WITHIN_S = 120.0
 # One call fetches at most this many; messages hold up to thousands of records each.
 POLL_MESSAGES = 500
+# And about so many bytes: they are there twice until the call returns.
+POLL_BYTES = 8 << 20
 
 
 class GroupMember(Offsets, Protocol):
@@ -69,6 +71,12 @@ class LoopSettings:
     """How long a revoke or the end may wait for the delivery on its way."""
 
 
+def at_once(messages: Sequence[Message]) -> int:
+    """How many messages of this size one call may fetch; 0 without messages."""
+    nbytes = sum(len(message.value) for message in messages)
+    return min(POLL_MESSAGES, 1 + POLL_BYTES * len(messages) // max(nbytes, 1)) if messages else 0
+
+
 class SignalLoop:
     """Also the rebalance listener of its consumer."""
 
@@ -102,6 +110,7 @@ class SignalLoop:
         self.given_up = False
         """The drain deadline has passed: inserts that still repeat may end."""
         self._gaps: dict[int, tuple[int, int]] = {}
+        self._at_once = 1
 
     def attach(self, consumer: GroupMember) -> None:
         """The consumer needs its listener first; so it arrives after."""
@@ -134,7 +143,8 @@ class SignalLoop:
     def turn(self) -> None:
         """One turn: fetch, look after the delivery, begin the next."""
         busy = self._delivery is not None
-        messages = self._consumer.poll(POLL_MESSAGES, BUSY_POLL_S if busy else IDLE_POLL_S)
+        messages = self._consumer.poll(self._at_once, BUSY_POLL_S if busy else IDLE_POLL_S)
+        self._at_once = at_once(messages) or self._at_once
         wanted = self._in_sequence(messages)
         self._backlog.add(wanted, self._clock.monotonic())
         self._metrics.fetched(wanted)
