@@ -258,9 +258,10 @@ def costs_select(source: str, view: str, offers: str) -> str:
         "    toString(Offers[At].4) AS Currency,\n    Offers[At].3 AS PriceVersion,\n"
         f"    if(At = 0, NULL, ({sums}) * toDecimal128('0.000001', 6)) AS Cost,\n"
         f"    toUInt64(if(At = 0, {calls}, 0)) AS UnpricedCalls\n"
-        # Three steps, because 18.16 finds no joined column from within a lambda.
+        # Three steps, and the time as an array: 18.16 forgets columns that only a lambda reads.
         f"FROM\n(\n    SELECT {columns}, Offers,\n"
-        f"        arrayFirstIndex(offer -> offer.2 <= {time}, Offers) AS At\n"
+        "        arrayFirstIndex((offer, at) -> offer.2 <= at, Offers, "
+        f"arrayResize([{time}], length(Offers), {time})) AS At\n"
         f"    FROM\n    (\n        SELECT {columns}, Offers\n"
         f"        FROM (SELECT {read} FROM {source} WHERE Kind = 'model') AS calls\n"
         "        GLOBAL ANY LEFT JOIN\n"

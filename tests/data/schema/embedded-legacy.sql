@@ -584,7 +584,7 @@ SELECT Minute, Environment, ServiceName, Kind, Operation, Provider, Model, Bille
 FROM
 (
     SELECT Minute, Environment, ServiceName, Kind, Operation, Provider, Model, BilledModel, Route, Tier, Calls, InputTokens, CachedTokens, CacheWriteTokens, OutputTokens, ReasoningTokens, Offers,
-        arrayFirstIndex(offer -> offer.2 <= Minute, Offers) AS At
+        arrayFirstIndex((offer, at) -> offer.2 <= at, Offers, arrayResize([Minute], length(Offers), Minute)) AS At
     FROM
     (
         SELECT Minute, Environment, ServiceName, Kind, Operation, Provider, Model, BilledModel, Route, Tier, Calls, InputTokens, CachedTokens, CacheWriteTokens, OutputTokens, ReasoningTokens, Offers
@@ -609,7 +609,7 @@ SELECT Timestamp, Time, TraceId, SpanId, ParentSpanId, SpanName, Environment, Se
 FROM
 (
     SELECT Timestamp, Time, TraceId, SpanId, ParentSpanId, SpanName, Environment, ServiceName, Kind, Operation, Provider, Model, BilledModel, Route, Tier, User, ConversationId, SessionId, AgentName, PromptName, PromptVersion, ResponseId, LatencyMs, FirstChunkMs, Failed, InputTokens, CachedTokens, CacheWriteTokens, OutputTokens, ReasoningTokens, Offers,
-        arrayFirstIndex(offer -> offer.2 <= Time, Offers) AS At
+        arrayFirstIndex((offer, at) -> offer.2 <= at, Offers, arrayResize([Time], length(Offers), Time)) AS At
     FROM
     (
         SELECT Timestamp, Time, TraceId, SpanId, ParentSpanId, SpanName, Environment, ServiceName, Kind, Operation, Provider, Model, BilledModel, Route, Tier, User, ConversationId, SessionId, AgentName, PromptName, PromptVersion, ResponseId, LatencyMs, FirstChunkMs, Failed, InputTokens, CachedTokens, CacheWriteTokens, OutputTokens, ReasoningTokens, Offers
