@@ -40,6 +40,8 @@ SECTIONS: tuple[Section, ...] = get_args(Section)
 # twice: a writer gives up on a plan after a quarter of an hour, so this outlives it by far.
 DEDUPLICATION_WINDOW_BLOCKS = 86_400
 DEDUPLICATION_WINDOW_S = 86_400
+# A number past all migrations: every column is there.
+LATEST = 10_000
 
 
 class MigrationError(Exception):
@@ -119,6 +121,11 @@ def render(files: Mapping[str, str], deployment: Deployment) -> tuple[Migration,
             raise MigrationError(msg) from error
         rendered.append(Migration(number, match[2], statements))
     return tuple(rendered)
+
+
+def fill(sql: str, deployment: Deployment) -> str:
+    """A statement outside of migrations, with the words in braces of this release."""
+    return _Renderer(deployment, LATEST).fill(sql)
 
 
 def _statements(text: str, dialect: Dialect) -> Iterator[tuple[Section, str]]:
