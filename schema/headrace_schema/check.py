@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from headrace_schema.columns import TABLES, VIEWS
+from headrace_schema.columns import tables_of, views_of
 from headrace_schema.connection import Connection
 from headrace_schema.model import Column, described
 from headrace_schema.render import Deployment
@@ -30,11 +30,11 @@ class Difference:
 
 def expected_tables(deployment: Deployment) -> Iterator[tuple[str, tuple[Column, ...]]]:
     """(name without database, columns) of every table and view of a deployment."""
-    for table in TABLES.values():
-        if deployment.topology == "cluster":
+    for table in tables_of(deployment.dialect).values():
+        if deployment.topology == "cluster" and not table.everywhere:
             yield f"{table.name}_local", table.columns
         yield table.name, table.columns
-    yield from VIEWS.items()
+    yield from views_of(deployment.dialect).items()
 
 
 def describe(

@@ -12,6 +12,7 @@ IngestId, the number of the insert that brought the row.
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from headrace_schema import genai_tables
 from headrace_schema.model import (
     ATTRIBUTES,
     DELTA,
@@ -24,7 +25,17 @@ from headrace_schema.model import (
     described,
 )
 
-__all__ = ["TABLES", "TABLES_BY_SIGNAL", "VIEWS", "Column", "Dialect", "Table", "insert_layout"]
+__all__ = [
+    "TABLES",
+    "TABLES_BY_SIGNAL",
+    "VIEWS",
+    "Column",
+    "Dialect",
+    "Table",
+    "insert_layout",
+    "tables_of",
+    "views_of",
+]
 
 
 def _attribute_indexes(*prefixes: tuple[str, str]) -> tuple[tuple[str, str], ...]:
@@ -290,6 +301,9 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             EXPONENTIAL_HISTOGRAM,
             SUMMARY,
             LEDGER,
+            genai_tables.USAGE,
+            genai_tables.PRICES,
+            genai_tables.CONTENT,
         )
     }
 )
@@ -305,7 +319,7 @@ TABLES_BY_SIGNAL: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """The tables that the writer inserts into, by signal. Views fill the others."""
 
-# What the view over all metric kinds shows; NULL where a kind has no such thing.
+# What views show. That over all metric kinds has NULL where a kind has no such thing.
 VIEWS: Mapping[str, tuple[Column, ...]] = MappingProxyType(
     {
         "otel_metrics": (
@@ -329,9 +343,20 @@ VIEWS: Mapping[str, tuple[Column, ...]] = MappingProxyType(
             Column("AggregationTemporality", "Nullable(Int32)"),
             Column("IsMonotonic", "Nullable(Bool)"),
             Column("IngestId", "UInt64"),
-        )
+        ),
+        **genai_tables.VIEWS,
     }
 )
+
+
+def tables_of(dialect: Dialect) -> dict[str, Table]:
+    """The tables of a dialect by name."""
+    return {name: table for name, table in TABLES.items() if dialect in table.dialects}
+
+
+def views_of(dialect: Dialect) -> dict[str, tuple[Column, ...]]:
+    """The columns of a dialect's views by name."""
+    return {**VIEWS, **(genai_tables.LEGACY_VIEWS if dialect == "legacy" else {})}
 
 
 def insert_layout(table: str, dialect: Dialect) -> list[tuple[str, str]]:

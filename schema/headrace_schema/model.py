@@ -34,6 +34,8 @@ class Column:
     materialized: str = ""
     """The expression of a column that the server computes: it is in no INSERT header. Such
     columns exist in the modern dialect only."""
+    legacy: str = ""
+    """Its type in the legacy dialect, where that does not follow from `type`."""
     since: int = 1
     """The migration that brings the column. It freezes what earlier migrations render to."""
 
@@ -45,21 +47,29 @@ class Table:
     name: str
     columns: tuple[Column, ...]
     time: str
-    """The column whose day is the partition."""
+    """The column whose day is the partition; empty for a table that is not cut."""
     order_by: tuple[str, ...]
     """Expressions. In braces, `{Timestamp}` is that time in whole seconds or finer, as time
     functions take it, and `{Attributes}` is a map as hash functions take it; both spell
     differently in the two dialects."""
     indexes: tuple[tuple[str, str], ...] = ()
     """(name, declaration) of skip indexes, modern dialect only."""
+    engine: str = "MergeTree"
+    """Of the MergeTree family, without `Replicated`."""
+    dialects: tuple[Dialect, ...] = ("modern", "legacy")
+    """Where it is a table; the other dialect may have a view of its name."""
+    everywhere: bool = False
+    """Small, and the same on every replica of every shard; no Distributed table spans it."""
 
 
 def legacy_type(modern: str) -> str:
     """The type that holds the same values on server 18.16.
 
     Times become Int64 nanoseconds since 1970, because DateTime64 came in 2019; Bool becomes
-    UInt8. Maps have no single type there: see `flattened`.
+    UInt8; a SimpleAggregateFunction becomes the type that it adds up. Maps have no single type
+    there: see `flattened`.
     """
+    modern = re.sub(r"SimpleAggregateFunction\(\w+, (\w+)\)", r"\1", modern)
     return re.sub(r"\bBool\b", "UInt8", modern.replace("DateTime64(9)", "Int64"))
 
 
@@ -82,7 +92,7 @@ def flattened(column: Column, dialect: Dialect) -> list[tuple[str, str]]:
             (f"{column.name}.Key", f"Array({LABEL})"),
             (f"{column.name}.Value", f"Array({STRING})"),
         ]
-    return [(column.name, legacy_type(column.type))]
+    return [(column.name, column.legacy or legacy_type(column.type))]
 
 
 def nested_fields(column: Column, dialect: Dialect) -> list[tuple[str, str]]:

@@ -7,6 +7,8 @@ under headings that say where they run:
     -- DISTRIBUTED  every replica of topology `cluster`: the tables that span the shards
     -- VIEW         every replica, over the plain names
 
+A heading may name the only dialect that it is for: `-- VIEW legacy`.
+
 Words in braces depend on the deployment; `_Renderer` lists them. What was applied once must stay
 what it was: a change is a new file, and a new column carries its number as `Column.since`.
 """
@@ -18,6 +20,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Literal, get_args
 
+from headrace_schema import genai, genai_tables
 from headrace_schema.columns import TABLES
 from headrace_schema.model import (
     ATTRIBUTES,
@@ -37,6 +40,8 @@ SECTIONS: tuple[Section, ...] = get_args(Section)
 # twice: a writer gives up on a plan after a quarter of an hour, so this outlives it by far.
 DEDUPLICATION_WINDOW_BLOCKS = 86_400
 DEDUPLICATION_WINDOW_S = 86_400
+# A number past all migrations: every column is there.
+LATEST = 10_000
 
 
 class MigrationError(Exception):
@@ -108,7 +113,7 @@ def render(files: Mapping[str, str], deployment: Deployment) -> tuple[Migration,
         try:
             statements = tuple(
                 (section, renderer.fill(sql))
-                for section, sql in _statements(files[file])
+                for section, sql in _statements(files[file], deployment.dialect)
                 if section != "DISTRIBUTED" or deployment.topology == "cluster"
             )
         except MigrationError as error:
@@ -118,23 +123,32 @@ def render(files: Mapping[str, str], deployment: Deployment) -> tuple[Migration,
     return tuple(rendered)
 
 
-def _statements(text: str) -> Iterator[tuple[Section, str]]:
-    """Split a file at its headings and semicolons; comments are dropped."""
+def fill(sql: str, deployment: Deployment) -> str:
+    """A statement outside of migrations, with the words in braces of this release."""
+    return _Renderer(deployment, LATEST).fill(sql)
+
+
+def _statements(text: str, dialect: Dialect) -> Iterator[tuple[Section, str]]:
+    """Split a file at its headings and semicolons; comments are dropped, and so is what is for
+    another dialect."""
     section: Section | None = None
+    wanted = True
     lines: list[str] = []
     for line in text.splitlines():
         if line.startswith("--"):
-            heading = line[2:].strip()
+            heading, _, only = line[2:].strip().partition(" ")
             for known in SECTIONS:
-                if heading == known:
+                if heading == known and only in ("", *get_args(Dialect)):
                     section = _next_section(section, known)
+                    wanted = only in ("", dialect)
         elif line.strip() or lines:
             lines.append(line)
             if line.rstrip().endswith(";"):
                 if section is None:
                     msg = f"a statement before any of the headings {', '.join(SECTIONS)}"
                     raise MigrationError(msg)
-                yield section, "\n".join(lines).rstrip().removesuffix(";")
+                if wanted:
+                    yield section, "\n".join(lines).rstrip().removesuffix(";")
                 lines = []
     if lines:
         msg = f"the statement starting {lines[0]!r} is not ended by ;"
@@ -143,7 +157,7 @@ def _statements(text: str) -> Iterator[tuple[Section, str]]:
 
 def _next_section(before: Section | None, heading: Section) -> Section:
     # The runner finishes a section on all replicas before it starts the next one anywhere.
-    if before is not None and SECTIONS.index(heading) <= SECTIONS.index(before):
+    if before is not None and SECTIONS.index(heading) < SECTIONS.index(before):
         msg = f"section {heading} after {before}; the order is {', '.join(SECTIONS)}"
         raise MigrationError(msg)
     return heading
@@ -163,21 +177,50 @@ class _Renderer:
 
     def _word(self, match: re.Match[str]) -> str:
         word, argument = match.groups()
-        if word in ("database", "cluster") and argument is None:
+        filled = self._plain(word) if argument is None else self._filled(word, argument)
+        if filled is None:
+            msg = f"{match[0]} means nothing here"
+            raise MigrationError(msg)
+        return filled
+
+    def _plain(self, word: str) -> str | None:
+        if word in ("database", "cluster"):
             return self._of.database if word == "database" else self._of.cluster
-        if word == "settings" and argument is None:
+        if word == "settings":
             return self._settings()
-        if argument is not None:
-            if word in ("columns", "engine", "day", "order"):
-                table = TABLES.get(argument)
-                if table is None:
-                    msg = f"{match[0]}: no table {argument} in columns.py"
-                    raise MigrationError(msg)
-                return str(getattr(self, f"_{word}")(table))
-            if word in ("local", "table", "seconds", "map", "type"):
-                return str(getattr(self, f"_{word}")(argument))
-        msg = f"{match[0]} means nothing here"
-        raise MigrationError(msg)
+        if word == "called":
+            # Who was called is quickest read from the rollup, which legacy servers do not have.
+            return self._table("genai_spans" if self._legacy else "genai_usage_1m")
+        return genai.expression(genai.EVENT, self._of.dialect) if word == "event" else None
+
+    def _filled(self, word: str, argument: str) -> str | None:
+        if word in ("spans", "usage", "content", "costs"):
+            return self._select(word, argument)
+        if word in ("columns", "engine", "day", "order"):
+            table = TABLES.get(argument)
+            if table is None:
+                msg = f"{{{word}:{argument}}}: no table {argument} in columns.py"
+                raise MigrationError(msg)
+            return str(getattr(self, f"_{word}")(table))
+        if word == "genai":
+            return genai.expression(argument, self._of.dialect)
+        if word in ("local", "table", "seconds", "map", "type"):
+            return str(getattr(self, f"_{word}")(argument))
+        return None
+
+    def _select(self, word: str, argument: str) -> str:
+        """The SELECT of a view for LLM operations. The argument ends in `local NAME` or
+        `table NAME`, where it reads, as the words of those names have it."""
+        *before, kind, name = argument.split()
+        source = self._local(name) if kind == "local" else self._table(name)
+        match word:
+            case "spans":
+                return genai.spans_select(source, self._of.dialect)
+            case "usage":
+                return genai_tables.usage_select(source, self._of.dialect)
+            case "content":
+                return genai_tables.content_select(before[0], source, self._of.dialect)
+        return genai_tables.costs_select(source, name, self._table("genai_model_prices"))
 
     def _table(self, name: str) -> str:
         """The plain name, with its database."""
@@ -199,13 +242,18 @@ class _Renderer:
 
     def _engine(self, table: Table) -> str:
         if not self._cluster:
-            return "MergeTree"
+            return table.engine
         # {cluster}, {shard} and {replica} are macros of the server's configuration.
-        path = f"/clickhouse/tables/{{cluster}}/{{shard}}/{self._of.database}/{table.name}"
-        return f"ReplicatedMergeTree('{path}', '{{replica}}')"
+        place, replica = "{shard}", "{replica}"
+        if table.everywhere:
+            place, replica = "all", "{shard}-{replica}"
+        path = f"/clickhouse/tables/{{cluster}}/{place}/{self._of.database}/{table.name}"
+        return f"Replicated{table.engine}('{path}', '{replica}')"
 
     def _day(self, table: Table) -> str:
         """The partition: the day of the table's time."""
+        if not table.time:
+            return "tuple()"
         return f"toDate({self._time(_column(table, table.time))})"
 
     def _order(self, table: Table) -> str:

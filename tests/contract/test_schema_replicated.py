@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from headrace_schema.check import describe, differences, expected_tables
-from headrace_schema.columns import TABLES
+from headrace_schema.columns import tables_of
 from headrace_schema.model import described
 from support.chdb_front import chdb_front
 from support.child import free_ports
@@ -48,10 +48,10 @@ def legacy_replica(folder: Path, zookeeper_port: int) -> Iterator[SchemaServer]:
 
 @pytest.fixture(scope="module")
 def modern_replica(folder: Path, zookeeper_port: int) -> Iterator[SchemaServer]:
-    """Shard 2 of 2, so that its paths are its own; nobody listens where shard 1 should be."""
+    """Shard 2 of 2 in a folder of its own; nobody listens where shard 1 should be."""
     config = folder / "modern.xml"
     nobody, me = free_ports(2)
-    extra = cluster_xml([[nobody], [me]], zookeeper_port, shard=2, me=me)
+    extra = cluster_xml([[nobody], [me]], zookeeper_port, shard=2, me=me, folder="current")
     config.write_text(f"<clickhouse>{extra}</clickhouse>")
     with chdb_front(folder / "modern", config) as port:
         yield create_tables(port, "cluster", "modern")
@@ -77,9 +77,12 @@ def test_engines_are_those_of_a_cluster(replica: SchemaServer) -> None:
         engines = dict(
             client.execute("SELECT name, engine FROM system.tables WHERE database = 'otel'")
         )
-    for table in TABLES:
-        assert engines[table] == "Distributed"
-        assert engines[f"{table}_local"] == "ReplicatedMergeTree"
+    for name, table in tables_of(replica.dialect).items():
+        if table.everywhere:
+            assert engines[name] == f"Replicated{table.engine}"
+            continue
+        assert engines[name] == "Distributed"
+        assert engines[f"{name}_local"] == f"Replicated{table.engine}"
     assert engines["otel_traces_trace_id_ts_mv"] == "MaterializedView"
     assert engines["otel_metrics"] == "View"
     assert engines["headrace_migrations"] == "MergeTree"
@@ -88,17 +91,26 @@ def test_engines_are_those_of_a_cluster(replica: SchemaServer) -> None:
 def test_tables_are_in_zookeeper_under_their_shard(
     legacy_replica: SchemaServer, modern_replica: SchemaServer
 ) -> None:
-    root = "/clickhouse/tables/headrace"
+    root = "/clickhouse/tables"
     # Only the whole server has system.zookeeper; both are in the same ZooKeeper.
     with legacy_replica.client() as client:
-        for shard in (1, 2):
+        for place, server in (
+            ("headrace/1", legacy_replica),
+            ("headrace/all", legacy_replica),
+            ("current/2", modern_replica),
+            ("current/all", modern_replica),
+        ):
             names = client.execute(
-                f"SELECT name FROM system.zookeeper WHERE path = '{root}/{shard}/otel'"
+                f"SELECT name FROM system.zookeeper WHERE path = '{root}/{place}/otel'"
             )
-            assert {name for (name,) in names} == set(TABLES)
+            assert {name for (name,) in names} == {
+                name
+                for name, table in tables_of(server.dialect).items()
+                if table.everywhere == place.endswith("/all")
+            }
         (replicas,) = client.execute(
             f"SELECT count() FROM system.zookeeper "
-            f"WHERE path = '{root}/2/otel/otel_traces/replicas'"
+            f"WHERE path = '{root}/current/2/otel/otel_traces/replicas'"
         )
     assert replicas == (1,)
     assert modern_replica.dialect == "modern"

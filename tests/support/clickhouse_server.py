@@ -73,10 +73,17 @@ def binary() -> str:
     return found
 
 
-def cluster_xml(replica_ports: list[list[int]], zookeeper_port: int, shard: int, me: int) -> str:
+def cluster_xml(
+    replica_ports: list[list[int]],
+    zookeeper_port: int,
+    shard: int,
+    me: int,
+    folder: str = "headrace",
+) -> str:
     """Configuration of one replica: cluster `headrace`, ZooKeeper and the macros of the DDL.
 
-    `replica_ports` are the native ports, by shard; `shard` counts from 1, `me` is the port.
+    `replica_ports` are the native ports, by shard; `shard` counts from 1, `me` is the port;
+    `folder` is where in ZooKeeper the cluster's tables are.
     """
     shards = "".join(
         "<shard><internal_replication>true</internal_replication>"
@@ -87,7 +94,7 @@ def cluster_xml(replica_ports: list[list[int]], zookeeper_port: int, shard: int,
     return (
         f"<remote_servers><headrace>{shards}</headrace></remote_servers>"
         f"<zookeeper><node><host>127.0.0.1</host><port>{zookeeper_port}</port></node></zookeeper>"
-        f"<macros><cluster>headrace</cluster><shard>{shard}</shard><replica>r{me}</replica></macros>"
+        f"<macros><cluster>{folder}</cluster><shard>{shard}</shard><replica>r{me}</replica></macros>"
     )
 
 

@@ -10,19 +10,29 @@ from headrace_schema.columns import TABLES
 from headrace_schema.model import Dialect, flattened
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "queries.md"
-_BLOCK = re.compile(r"<!-- query: (\w+) (modern|legacy) -->\n```sql\n(.*?)\n```", re.DOTALL)
+_BLOCK = re.compile(r"<!-- query: (\w+) (modern|legacy|both) -->\n```sql\n(.*?)\n```", re.DOTALL)
 
 Row = tuple[Any, ...]
 
 
 def queries(dialect: Dialect) -> dict[str, str]:
     """Name → SQL, as the page has them."""
-    return {name: sql for name, form, sql in _BLOCK.findall(PAGE.read_text()) if form == dialect}
+    return {
+        name: sql
+        for name, form, sql in _BLOCK.findall(PAGE.read_text())
+        if form in (dialect, "both")
+    }
 
 
-def sql_blocks() -> int:
-    """How many blocks of SQL the page has, named or not."""
-    return PAGE.read_text().count("```sql")
+def unnamed_blocks() -> int:
+    """How many blocks of SQL have no name, so that nothing runs them."""
+    text = PAGE.read_text()
+    return text.count("```sql") - len(_BLOCK.findall(text))
+
+
+def asked(*tests: Path) -> set[str]:
+    """The queries that these test modules ask a reader for, by name."""
+    return {name for test in tests for name in re.findall(r'reader\(\s*"(\w+)"', test.read_text())}
 
 
 class Reader:

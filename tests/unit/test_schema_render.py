@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from headrace_schema import render as render_module
-from headrace_schema.columns import TABLES, VIEWS
-from headrace_schema.model import Column, Dialect
+from headrace_schema.columns import TABLES, tables_of, views_of
+from headrace_schema.model import Column, Dialect, Table
 from headrace_schema.render import (
     SECTIONS,
     Deployment,
@@ -38,6 +38,11 @@ def text(rendered: tuple[Migration, ...]) -> str:
         for migration in rendered
         for section, sql in migration.statements
     )
+
+
+def in_order_of_migrations(dialect: Dialect) -> list[Table]:
+    made = "\n".join(statements(Deployment("embedded", dialect)))
+    return sorted(tables_of(dialect).values(), key=lambda t: made.index(f"EXISTS otel.{t.name}\n"))
 
 
 def statements(deployment: Deployment) -> list[str]:
@@ -63,34 +68,51 @@ def test_every_statement_may_be_repeated_and_destroys_nothing(deployment: Deploy
 @pytest.mark.parametrize("deployment", ALL, ids=str)
 def test_all_tables_and_views_are_made(deployment: Deployment) -> None:
     made = set(re.findall(r"IF NOT EXISTS otel\.(\w+)", "\n".join(statements(deployment))))
-    local = {f"{name}_local" for name in TABLES} if deployment.topology == "cluster" else set()
-    assert made == {*TABLES, *VIEWS, *local, "otel_traces_trace_id_ts_mv"}
+    tables = tables_of(deployment.dialect)
+    spanned = {name for name, table in tables.items() if not table.everywhere}
+    local = {f"{name}_local" for name in spanned} if deployment.topology == "cluster" else set()
+    filling = {name for name in made if name.endswith("_mv")}
+    assert made - filling == {*tables, *views_of(deployment.dialect), *local}
+    legacy = {"otel_traces_trace_id_ts_mv"}
+    assert filling == legacy if deployment.dialect == "legacy" else filling > legacy
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_embedded_has_nothing_of_a_cluster(dialect: Dialect) -> None:
     sql = "\n".join(statements(Deployment("embedded", dialect)))
     assert not re.search(r"Replicated|Distributed|_local\b|\{", sql)
-    assert sql.count("ENGINE = MergeTree\n") == len(TABLES)
+    engines = re.findall(r"ENGINE = (\w+)\n", sql)
+    assert engines == [table.engine for table in in_order_of_migrations(dialect)]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_cluster_replicates_every_table_under_its_own_path(dialect: Dialect) -> None:
     sql = "\n".join(statements(Deployment("cluster", dialect, "telemetry", "west")))
-    paths = re.findall(r"ENGINE = ReplicatedMergeTree\('([^']+)', '\{replica\}'\)", sql)
-    assert paths == [
-        f"/clickhouse/tables/{{cluster}}/{{shard}}/telemetry/{name}" for name in TABLES
+    tables = in_order_of_migrations(dialect)
+    engines = re.findall(r"ENGINE = (Replicated\w+)\('([^']+)', '([^']+)'\)", sql)
+    # Prices are the same table on all shards, so each replica needs a name of its own in it.
+    assert engines == [
+        (
+            f"Replicated{table.engine}",
+            f"/clickhouse/tables/{{cluster}}/{'all' if table.everywhere else '{shard}'}"
+            f"/telemetry/{table.name}",
+            "{shard}-{replica}" if table.everywhere else "{replica}",
+        )
+        for table in tables
     ]
-    assert sql.count("replicated_deduplication_window = 86400") == len(TABLES)
-    assert sql.count("replicated_deduplication_window_seconds = 86400") == len(TABLES)
+    assert sql.count("replicated_deduplication_window = 86400") == len(tables)
+    assert sql.count("replicated_deduplication_window_seconds = 86400") == len(tables)
     keys = dict(re.findall(r"Distributed\(west, telemetry, (\w+)_local, (.+)\)", sql))
     assert {name for name, key in keys.items() if key == "cityHash64(TraceId)"} == {
         "otel_traces",
         "otel_traces_trace_id_ts",
         "otel_logs",
+        *(["genai_content"] if dialect == "modern" else []),
     }
     assert {name for name, key in keys.items() if key == "rand()"} == {
-        name for name in TABLES if name.startswith("otel_metrics_")
+        name
+        for name in tables_of(dialect)
+        if name.startswith("otel_metrics_") or name == "genai_usage_1m"
     }
 
 

@@ -14,7 +14,9 @@ from types import ModuleType
 from typing import Any
 
 from headrace_schema.cli import add_migrate_parser, run_migrate
+from headrace_schema.prices_cli import add_prices_parser, run_prices
 from headrace_schema.retention_cli import add_retention_parser, run_retention
+from headrace_schema.rollup_cli import add_rollup_parser, run_rollup
 from headrace_writer import config, telemetry
 from headrace_writer.app import Writer, configure_logging
 from headrace_writer.commands import audit, dlq, replay, size, top
@@ -27,6 +29,8 @@ COMMANDS: dict[str, ModuleType] = {"audit": audit, "dlq": dlq, "replay": replay,
 SCHEMA_COMMANDS: dict[str, Callable[..., int]] = {
     "migrate": run_migrate,
     "retention": run_retention,
+    "prices": run_prices,
+    "rollup": run_rollup,
 }
 
 EXAMPLES = """examples:
@@ -36,6 +40,7 @@ EXAMPLES = """examples:
   headrace audit --since 1h       is every acknowledged record stored exactly once?
   headrace dlq list               what could not be stored
   headrace retention set --traces 7d --yes
+  headrace prices import          what models cost, for the queries of docs/genai.md
   headrace top                    lag, rates and replicas, live
   headrace size --spans 1e6       what hardware that takes
   headrace config                 what is in force, secrets masked
@@ -71,6 +76,8 @@ def make_parser() -> argparse.ArgumentParser:
     commands.add_parser("write", parents=[flags], help="run a writer until SIGTERM")
     add_migrate_parser(commands, [flags])
     add_retention_parser(commands, [flags])
+    add_prices_parser(commands, [flags])
+    add_rollup_parser(commands, [flags])
     for command in COMMANDS.values():
         command.add_parser(commands, [flags])
     size.add_parser(commands)

@@ -470,3 +470,307 @@ CREATE TABLE IF NOT EXISTS otel.otel_ingest_ledger
 AS otel.otel_ingest_ledger_local
 ENGINE = Distributed(headrace, otel, otel_ingest_ledger_local, Partition);
 
+-- 0006_create_genai_tables LOCAL
+CREATE TABLE IF NOT EXISTS otel.genai_usage_1m_local
+(
+    Minute DateTime CODEC(Delta, ZSTD(1)),
+    Environment LowCardinality(String) CODEC(ZSTD(1)),
+    ServiceName LowCardinality(String) CODEC(ZSTD(1)),
+    Kind LowCardinality(String) CODEC(ZSTD(1)),
+    Operation LowCardinality(String) CODEC(ZSTD(1)),
+    Provider LowCardinality(String) CODEC(ZSTD(1)),
+    Model LowCardinality(String) CODEC(ZSTD(1)),
+    BilledModel LowCardinality(String) CODEC(ZSTD(1)),
+    Route LowCardinality(String) CODEC(ZSTD(1)),
+    Tier LowCardinality(String) CODEC(ZSTD(1)),
+    Calls SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
+    Errors SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
+    InputTokens SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
+    CachedTokens SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
+    CacheWriteTokens SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
+    OutputTokens SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
+    ReasoningTokens SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
+    Latency AggregateFunction(quantilesTDigest(0.5, 0.95, 0.99), Float64) CODEC(ZSTD(1)),
+    FirstChunk AggregateFunction(quantilesTDigestIf(0.5, 0.95, 0.99), Float64, UInt8) CODEC(ZSTD(1))
+)
+ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{cluster}/{shard}/otel/genai_usage_1m', '{replica}')
+PARTITION BY toDate(Minute)
+ORDER BY (ServiceName, Model, Minute, Environment, Kind, Operation, Provider, BilledModel, Route, Tier)
+SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, replicated_deduplication_window = 86400, replicated_deduplication_window_seconds = 86400;
+
+-- 0006_create_genai_tables LOCAL
+CREATE MATERIALIZED VIEW IF NOT EXISTS otel.genai_usage_1m_mv
+TO otel.genai_usage_1m_local
+AS SELECT
+    CAST(toStartOfMinute(toDateTime(Timestamp)) AS DateTime) AS Minute,
+    multiIf(ResourceAttributes['deployment.environment.name'] != '', ResourceAttributes['deployment.environment.name'], ResourceAttributes['deployment.environment']) AS Environment,
+    ServiceName AS ServiceName,
+    multiIf(multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('execute_tool', 'tool'), 'tool', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_agent', 'create_agent', 'agent'), 'agent', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_workflow', 'workflow'), 'workflow', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('retrieval', 'task'), 'other', multiIf(SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model']) != '' OR multiIf(SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model']) != '', 'model', SpanAttributes['gen_ai.tool.name'] != '', 'tool', SpanAttributes['gen_ai.agent.name'] != '', 'agent', multiIf(SpanAttributes['agent.output_tokens'] != '', SpanAttributes['agent.output_tokens'], SpanAttributes['agent.response_latency_ms']) != '', 'model', 'other') AS Kind,
+    multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) AS Operation,
+    multiIf(SpanAttributes['gen_ai.provider.name'] != '', SpanAttributes['gen_ai.provider.name'], SpanAttributes['gen_ai.system'] != '', SpanAttributes['gen_ai.system'], SpanAttributes['llm.vendor']) AS Provider,
+    multiIf(SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model'] != '', SpanAttributes['model'], SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model']) AS Model,
+    multiIf(SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model'] != '', SpanAttributes['llm.response.model'], SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model']) AS BilledModel,
+    multiIf(SpanAttributes['route'] != '', SpanAttributes['route'], SpanAttributes['http.route'] != '', SpanAttributes['http.route'], SpanAttributes['url.template']) AS Route,
+    multiIf(SpanAttributes['customer_tier'] != '', SpanAttributes['customer_tier'], SpanAttributes['customer.tier']) AS Tier,
+    count() AS Calls,
+    sum(StatusCode = 'Error' OR SpanAttributes['error.type'] != '' OR SpanAttributes['agent.success'] = 'false') AS Errors,
+    sumIf(least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.input_tokens'] != '', SpanAttributes['gen_ai.usage.input_tokens'], SpanAttributes['gen_ai.usage.prompt_tokens'] != '', SpanAttributes['gen_ai.usage.prompt_tokens'], SpanAttributes['llm.usage.prompt_tokens'] != '', SpanAttributes['llm.usage.prompt_tokens'], SpanAttributes['agent.input_tokens'])), 1000000000000), multiIf(multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('execute_tool', 'tool'), 'tool', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_agent', 'create_agent', 'agent'), 'agent', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_workflow', 'workflow'), 'workflow', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('retrieval', 'task'), 'other', multiIf(SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model']) != '' OR multiIf(SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model']) != '', 'model', SpanAttributes['gen_ai.tool.name'] != '', 'tool', SpanAttributes['gen_ai.agent.name'] != '', 'agent', multiIf(SpanAttributes['agent.output_tokens'] != '', SpanAttributes['agent.output_tokens'], SpanAttributes['agent.response_latency_ms']) != '', 'model', 'other') = 'model') AS InputTokens,
+    sumIf(least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.cache_read.input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_read.input_tokens'], SpanAttributes['gen_ai.usage.cache_read_input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_read_input_tokens'], SpanAttributes['gen_ai.usage.cached_tokens'])), 1000000000000), multiIf(multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('execute_tool', 'tool'), 'tool', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_agent', 'create_agent', 'agent'), 'agent', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_workflow', 'workflow'), 'workflow', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('retrieval', 'task'), 'other', multiIf(SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model']) != '' OR multiIf(SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model']) != '', 'model', SpanAttributes['gen_ai.tool.name'] != '', 'tool', SpanAttributes['gen_ai.agent.name'] != '', 'agent', multiIf(SpanAttributes['agent.output_tokens'] != '', SpanAttributes['agent.output_tokens'], SpanAttributes['agent.response_latency_ms']) != '', 'model', 'other') = 'model') AS CachedTokens,
+    sumIf(least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.cache_write.input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_write.input_tokens'], SpanAttributes['gen_ai.usage.cache_creation.input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_creation.input_tokens'], SpanAttributes['gen_ai.usage.cache_write_input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_write_input_tokens'], SpanAttributes['gen_ai.usage.cache_creation_input_tokens'])), 1000000000000), multiIf(multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('execute_tool', 'tool'), 'tool', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_agent', 'create_agent', 'agent'), 'agent', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_workflow', 'workflow'), 'workflow', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('retrieval', 'task'), 'other', multiIf(SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model']) != '' OR multiIf(SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model']) != '', 'model', SpanAttributes['gen_ai.tool.name'] != '', 'tool', SpanAttributes['gen_ai.agent.name'] != '', 'agent', multiIf(SpanAttributes['agent.output_tokens'] != '', SpanAttributes['agent.output_tokens'], SpanAttributes['agent.response_latency_ms']) != '', 'model', 'other') = 'model') AS CacheWriteTokens,
+    sumIf(least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.output_tokens'] != '', SpanAttributes['gen_ai.usage.output_tokens'], SpanAttributes['gen_ai.usage.completion_tokens'] != '', SpanAttributes['gen_ai.usage.completion_tokens'], SpanAttributes['llm.usage.completion_tokens'] != '', SpanAttributes['llm.usage.completion_tokens'], SpanAttributes['agent.output_tokens'])), 1000000000000), multiIf(multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('execute_tool', 'tool'), 'tool', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_agent', 'create_agent', 'agent'), 'agent', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_workflow', 'workflow'), 'workflow', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('retrieval', 'task'), 'other', multiIf(SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model']) != '' OR multiIf(SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model']) != '', 'model', SpanAttributes['gen_ai.tool.name'] != '', 'tool', SpanAttributes['gen_ai.agent.name'] != '', 'agent', multiIf(SpanAttributes['agent.output_tokens'] != '', SpanAttributes['agent.output_tokens'], SpanAttributes['agent.response_latency_ms']) != '', 'model', 'other') = 'model') AS OutputTokens,
+    sumIf(least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.reasoning.output_tokens'] != '', SpanAttributes['gen_ai.usage.reasoning.output_tokens'], SpanAttributes['gen_ai.usage.reasoning_tokens'])), 1000000000000), multiIf(multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('execute_tool', 'tool'), 'tool', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_agent', 'create_agent', 'agent'), 'agent', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_workflow', 'workflow'), 'workflow', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('retrieval', 'task'), 'other', multiIf(SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model']) != '' OR multiIf(SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model']) != '', 'model', SpanAttributes['gen_ai.tool.name'] != '', 'tool', SpanAttributes['gen_ai.agent.name'] != '', 'agent', multiIf(SpanAttributes['agent.output_tokens'] != '', SpanAttributes['agent.output_tokens'], SpanAttributes['agent.response_latency_ms']) != '', 'model', 'other') = 'model') AS ReasoningTokens,
+    quantilesTDigestState(0.5, 0.95, 0.99)(if(SpanAttributes['agent.response_latency_ms'] != '', toFloat64OrZero(SpanAttributes['agent.response_latency_ms']), Duration / 1000000)) AS Latency,
+    quantilesTDigestIfState(0.5, 0.95, 0.99)(toFloat64OrZero(multiIf(SpanAttributes['gen_ai.response.time_to_first_chunk'] != '', SpanAttributes['gen_ai.response.time_to_first_chunk'], SpanAttributes['gen_ai.response.time_to_first_token'] != '', SpanAttributes['gen_ai.response.time_to_first_token'], SpanAttributes['gen_ai.server.time_to_first_token'] != '', SpanAttributes['gen_ai.server.time_to_first_token'], SpanAttributes['gen_ai.server.ttft'])) * 1000, toFloat64OrZero(multiIf(SpanAttributes['gen_ai.response.time_to_first_chunk'] != '', SpanAttributes['gen_ai.response.time_to_first_chunk'], SpanAttributes['gen_ai.response.time_to_first_token'] != '', SpanAttributes['gen_ai.response.time_to_first_token'], SpanAttributes['gen_ai.server.time_to_first_token'] != '', SpanAttributes['gen_ai.server.time_to_first_token'], SpanAttributes['gen_ai.server.ttft'])) * 1000 > 0) AS FirstChunk
+FROM otel.otel_traces_local
+WHERE hasAny(mapKeys(SpanAttributes), ['gen_ai.operation.name', 'gen_ai.request.model', 'gen_ai.provider.name', 'gen_ai.system', 'gen_ai.tool.name', 'gen_ai.agent.name', 'llm.request.type', 'llm.model_name', 'agent.response_latency_ms', 'agent.output_tokens', 'agent.success']) AND 1
+GROUP BY Minute, Environment, ServiceName, Kind, Operation, Provider, Model, BilledModel, Route, Tier;
+
+-- 0006_create_genai_tables LOCAL
+CREATE TABLE IF NOT EXISTS otel.genai_content_local
+(
+    Timestamp DateTime64(9) CODEC(Delta, ZSTD(1)),
+    TraceId String CODEC(ZSTD(1)),
+    SpanId String CODEC(ZSTD(1)),
+    ServiceName LowCardinality(String) CODEC(ZSTD(1)),
+    EventName LowCardinality(String) CODEC(ZSTD(1)),
+    SystemInstructions String CODEC(ZSTD(1)),
+    Input String CODEC(ZSTD(1)),
+    Output String CODEC(ZSTD(1)),
+    IngestId UInt64 CODEC(ZSTD(1))
+)
+ENGINE = ReplicatedMergeTree('/clickhouse/tables/{cluster}/{shard}/otel/genai_content', '{replica}')
+PARTITION BY toDate(Timestamp)
+ORDER BY (TraceId, SpanId, toDateTime(Timestamp))
+SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, replicated_deduplication_window = 86400, replicated_deduplication_window_seconds = 86400;
+
+-- 0006_create_genai_tables LOCAL
+CREATE MATERIALIZED VIEW IF NOT EXISTS otel.genai_content_of_spans_mv
+TO otel.genai_content_local
+AS SELECT
+    Timestamp,
+    TraceId,
+    SpanId,
+    ServiceName,
+    '' AS EventName,
+    multiIf(SpanAttributes['gen_ai.system_instructions'] != '', SpanAttributes['gen_ai.system_instructions'], SpanAttributes['gen_ai.system_instruction']) AS SystemInstructions,
+    multiIf(SpanAttributes['gen_ai.input.messages'] != '', SpanAttributes['gen_ai.input.messages'], SpanAttributes['gen_ai.prompt'] != '', SpanAttributes['gen_ai.prompt'], SpanAttributes['gen_ai.prompt.0.content'] != '', SpanAttributes['gen_ai.prompt.0.content'], SpanAttributes['llm.prompts.0.content'] != '', SpanAttributes['llm.prompts.0.content'], SpanAttributes['input.value']) AS Input,
+    multiIf(SpanAttributes['gen_ai.output.messages'] != '', SpanAttributes['gen_ai.output.messages'], SpanAttributes['gen_ai.completion'] != '', SpanAttributes['gen_ai.completion'], SpanAttributes['gen_ai.completion.0.content'] != '', SpanAttributes['gen_ai.completion.0.content'], SpanAttributes['llm.completions.0.content'] != '', SpanAttributes['llm.completions.0.content'], SpanAttributes['output.value']) AS Output,
+    IngestId
+FROM otel.otel_traces_local
+WHERE hasAny(mapKeys(SpanAttributes), ['gen_ai.system_instructions', 'gen_ai.system_instruction', 'gen_ai.input.messages', 'gen_ai.prompt', 'gen_ai.prompt.0.content', 'llm.prompts.0.content', 'input.value', 'gen_ai.output.messages', 'gen_ai.completion', 'gen_ai.completion.0.content', 'llm.completions.0.content', 'output.value']);
+
+-- 0006_create_genai_tables LOCAL
+CREATE MATERIALIZED VIEW IF NOT EXISTS otel.genai_content_of_logs_mv
+TO otel.genai_content_local
+AS SELECT
+    Timestamp,
+    TraceId,
+    SpanId,
+    ServiceName,
+    if(EventName != '', EventName, LogAttributes['event.name']) AS EventName,
+    multiIf(LogAttributes['gen_ai.system_instructions'] != '', LogAttributes['gen_ai.system_instructions'], LogAttributes['gen_ai.system_instruction']) AS SystemInstructions,
+    if(multiIf(LogAttributes['gen_ai.input.messages'] != '', LogAttributes['gen_ai.input.messages'], LogAttributes['gen_ai.prompt'] != '', LogAttributes['gen_ai.prompt'], LogAttributes['gen_ai.prompt.0.content'] != '', LogAttributes['gen_ai.prompt.0.content'], LogAttributes['llm.prompts.0.content'] != '', LogAttributes['llm.prompts.0.content'], LogAttributes['input.value']) = '' AND startsWith(if(EventName != '', EventName, LogAttributes['event.name']), 'gen_ai.') AND endsWith(if(EventName != '', EventName, LogAttributes['event.name']), '.message') AND NOT if(EventName != '', EventName, LogAttributes['event.name']) IN ('gen_ai.choice', 'gen_ai.assistant.message'), Body, multiIf(LogAttributes['gen_ai.input.messages'] != '', LogAttributes['gen_ai.input.messages'], LogAttributes['gen_ai.prompt'] != '', LogAttributes['gen_ai.prompt'], LogAttributes['gen_ai.prompt.0.content'] != '', LogAttributes['gen_ai.prompt.0.content'], LogAttributes['llm.prompts.0.content'] != '', LogAttributes['llm.prompts.0.content'], LogAttributes['input.value'])) AS Input,
+    if(multiIf(LogAttributes['gen_ai.output.messages'] != '', LogAttributes['gen_ai.output.messages'], LogAttributes['gen_ai.completion'] != '', LogAttributes['gen_ai.completion'], LogAttributes['gen_ai.completion.0.content'] != '', LogAttributes['gen_ai.completion.0.content'], LogAttributes['llm.completions.0.content'] != '', LogAttributes['llm.completions.0.content'], LogAttributes['output.value']) = '' AND if(EventName != '', EventName, LogAttributes['event.name']) IN ('gen_ai.choice', 'gen_ai.assistant.message'), Body, multiIf(LogAttributes['gen_ai.output.messages'] != '', LogAttributes['gen_ai.output.messages'], LogAttributes['gen_ai.completion'] != '', LogAttributes['gen_ai.completion'], LogAttributes['gen_ai.completion.0.content'] != '', LogAttributes['gen_ai.completion.0.content'], LogAttributes['llm.completions.0.content'] != '', LogAttributes['llm.completions.0.content'], LogAttributes['output.value'])) AS Output,
+    IngestId
+FROM otel.otel_logs_local
+WHERE hasAny(mapKeys(LogAttributes), ['gen_ai.system_instructions', 'gen_ai.system_instruction', 'gen_ai.input.messages', 'gen_ai.prompt', 'gen_ai.prompt.0.content', 'llm.prompts.0.content', 'input.value', 'gen_ai.output.messages', 'gen_ai.completion', 'gen_ai.completion.0.content', 'llm.completions.0.content', 'output.value']) OR startsWith(if(EventName != '', EventName, LogAttributes['event.name']), 'gen_ai.') AND endsWith(if(EventName != '', EventName, LogAttributes['event.name']), '.message') OR if(EventName != '', EventName, LogAttributes['event.name']) IN ('gen_ai.choice', 'gen_ai.assistant.message');
+
+-- 0006_create_genai_tables LOCAL
+CREATE TABLE IF NOT EXISTS otel.genai_prices
+(
+    Provider LowCardinality(String) CODEC(ZSTD(1)),
+    Model String CODEC(ZSTD(1)),
+    ValidFrom DateTime CODEC(ZSTD(1)),
+    Version UInt32 CODEC(ZSTD(1)),
+    Currency LowCardinality(String) CODEC(ZSTD(1)),
+    InputPrice Decimal(18, 6) CODEC(ZSTD(1)),
+    CachedPrice Decimal(18, 6) CODEC(ZSTD(1)),
+    CacheWritePrice Decimal(18, 6) CODEC(ZSTD(1)),
+    OutputPrice Decimal(18, 6) CODEC(ZSTD(1)),
+    ReasoningPrice Decimal(18, 6) CODEC(ZSTD(1)),
+    Source String CODEC(ZSTD(1)),
+    SetAt DateTime CODEC(ZSTD(1))
+)
+ENGINE = ReplicatedMergeTree('/clickhouse/tables/{cluster}/all/otel/genai_prices', '{shard}-{replica}')
+PARTITION BY tuple()
+ORDER BY (Model, Provider, ValidFrom, Version)
+SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, replicated_deduplication_window = 86400, replicated_deduplication_window_seconds = 86400;
+
+-- 0006_create_genai_tables DISTRIBUTED
+CREATE TABLE IF NOT EXISTS otel.genai_usage_1m
+AS otel.genai_usage_1m_local
+ENGINE = Distributed(headrace, otel, genai_usage_1m_local, rand());
+
+-- 0006_create_genai_tables DISTRIBUTED
+CREATE TABLE IF NOT EXISTS otel.genai_content
+AS otel.genai_content_local
+ENGINE = Distributed(headrace, otel, genai_content_local, cityHash64(TraceId));
+
+-- 0007_create_genai_views VIEW
+CREATE VIEW IF NOT EXISTS otel.genai_spans AS
+SELECT
+    Timestamp AS Timestamp,
+    toDateTime(Timestamp) AS Time,
+    TraceId AS TraceId,
+    SpanId AS SpanId,
+    ParentSpanId AS ParentSpanId,
+    SpanName AS SpanName,
+    ServiceName AS ServiceName,
+    multiIf(ResourceAttributes['deployment.environment.name'] != '', ResourceAttributes['deployment.environment.name'], ResourceAttributes['deployment.environment']) AS Environment,
+    multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) AS Operation,
+    multiIf(multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('execute_tool', 'tool'), 'tool', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_agent', 'create_agent', 'agent'), 'agent', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_workflow', 'workflow'), 'workflow', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('retrieval', 'task'), 'other', multiIf(SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model']) != '' OR multiIf(SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model']) != '', 'model', SpanAttributes['gen_ai.tool.name'] != '', 'tool', SpanAttributes['gen_ai.agent.name'] != '', 'agent', multiIf(SpanAttributes['agent.output_tokens'] != '', SpanAttributes['agent.output_tokens'], SpanAttributes['agent.response_latency_ms']) != '', 'model', 'other') AS Kind,
+    multiIf(SpanAttributes['gen_ai.provider.name'] != '', SpanAttributes['gen_ai.provider.name'], SpanAttributes['gen_ai.system'] != '', SpanAttributes['gen_ai.system'], SpanAttributes['llm.vendor']) AS Provider,
+    multiIf(SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model'] != '', SpanAttributes['model'], SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model']) AS Model,
+    multiIf(SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model'] != '', SpanAttributes['llm.response.model'], SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model']) AS BilledModel,
+    SpanAttributes['gen_ai.response.id'] AS ResponseId,
+    multiIf(SpanAttributes['gen_ai.response.finish_reasons'] != '', SpanAttributes['gen_ai.response.finish_reasons'], SpanAttributes['gen_ai.response.finish_reason'] != '', SpanAttributes['gen_ai.response.finish_reason'], SpanAttributes['llm.response.finish_reason']) AS FinishReasons,
+    multiIf(SpanAttributes['route'] != '', SpanAttributes['route'], SpanAttributes['http.route'] != '', SpanAttributes['http.route'], SpanAttributes['url.template']) AS Route,
+    multiIf(SpanAttributes['customer_tier'] != '', SpanAttributes['customer_tier'], SpanAttributes['customer.tier']) AS Tier,
+    multiIf(SpanAttributes['enduser.id'] != '', SpanAttributes['enduser.id'], SpanAttributes['user.id'] != '', SpanAttributes['user.id'], SpanAttributes['enduser.pseudo.id']) AS User,
+    multiIf(SpanAttributes['gen_ai.conversation.id'] != '', SpanAttributes['gen_ai.conversation.id'], SpanAttributes['gen_ai.thread.id']) AS ConversationId,
+    multiIf(SpanAttributes['session.id'] != '', SpanAttributes['session.id'], SpanAttributes['gen_ai.session.id'] != '', SpanAttributes['gen_ai.session.id'], SpanAttributes['gen_ai.conversation.id'] != '', SpanAttributes['gen_ai.conversation.id'], SpanAttributes['gen_ai.thread.id']) AS SessionId,
+    multiIf(SpanAttributes['gen_ai.agent.name'] != '', SpanAttributes['gen_ai.agent.name'], SpanAttributes['gen_ai.agent.id']) AS AgentName,
+    SpanAttributes['gen_ai.agent.version'] AS AgentVersion,
+    multiIf(SpanAttributes['gen_ai.tool.name'] != '', SpanAttributes['gen_ai.tool.name'], SpanAttributes['tool.name']) AS ToolName,
+    multiIf(SpanAttributes['gen_ai.prompt.name'] != '', SpanAttributes['gen_ai.prompt.name'], SpanAttributes['prompt.name'] != '', SpanAttributes['prompt.name'], SpanAttributes['traceloop.prompt.key'] != '', SpanAttributes['traceloop.prompt.key'], SpanAttributes['langfuse.prompt.name']) AS PromptName,
+    multiIf(SpanAttributes['gen_ai.prompt.version'] != '', SpanAttributes['gen_ai.prompt.version'], SpanAttributes['prompt.version'] != '', SpanAttributes['prompt.version'], SpanAttributes['traceloop.prompt.version'] != '', SpanAttributes['traceloop.prompt.version'], SpanAttributes['langfuse.prompt.version']) AS PromptVersion,
+    Duration AS Duration,
+    if(SpanAttributes['agent.response_latency_ms'] != '', toFloat64OrZero(SpanAttributes['agent.response_latency_ms']), Duration / 1000000) AS LatencyMs,
+    toFloat64OrZero(multiIf(SpanAttributes['gen_ai.response.time_to_first_chunk'] != '', SpanAttributes['gen_ai.response.time_to_first_chunk'], SpanAttributes['gen_ai.response.time_to_first_token'] != '', SpanAttributes['gen_ai.response.time_to_first_token'], SpanAttributes['gen_ai.server.time_to_first_token'] != '', SpanAttributes['gen_ai.server.time_to_first_token'], SpanAttributes['gen_ai.server.ttft'])) * 1000 AS FirstChunkMs,
+    least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.input_tokens'] != '', SpanAttributes['gen_ai.usage.input_tokens'], SpanAttributes['gen_ai.usage.prompt_tokens'] != '', SpanAttributes['gen_ai.usage.prompt_tokens'], SpanAttributes['llm.usage.prompt_tokens'] != '', SpanAttributes['llm.usage.prompt_tokens'], SpanAttributes['agent.input_tokens'])), 1000000000000) AS InputTokens,
+    least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.cache_read.input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_read.input_tokens'], SpanAttributes['gen_ai.usage.cache_read_input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_read_input_tokens'], SpanAttributes['gen_ai.usage.cached_tokens'])), 1000000000000) AS CachedTokens,
+    least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.cache_write.input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_write.input_tokens'], SpanAttributes['gen_ai.usage.cache_creation.input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_creation.input_tokens'], SpanAttributes['gen_ai.usage.cache_write_input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_write_input_tokens'], SpanAttributes['gen_ai.usage.cache_creation_input_tokens'])), 1000000000000) AS CacheWriteTokens,
+    least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.output_tokens'] != '', SpanAttributes['gen_ai.usage.output_tokens'], SpanAttributes['gen_ai.usage.completion_tokens'] != '', SpanAttributes['gen_ai.usage.completion_tokens'], SpanAttributes['llm.usage.completion_tokens'] != '', SpanAttributes['llm.usage.completion_tokens'], SpanAttributes['agent.output_tokens'])), 1000000000000) AS OutputTokens,
+    least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.reasoning.output_tokens'] != '', SpanAttributes['gen_ai.usage.reasoning.output_tokens'], SpanAttributes['gen_ai.usage.reasoning_tokens'])), 1000000000000) AS ReasoningTokens,
+    StatusCode = 'Error' OR SpanAttributes['error.type'] != '' OR SpanAttributes['agent.success'] = 'false' AS Failed,
+    multiIf(SpanAttributes['error.type'] != '', SpanAttributes['error.type'], StatusCode = 'Error' AND StatusMessage != '', substring(StatusMessage, 1, 200), StatusCode = 'Error' OR SpanAttributes['agent.success'] = 'false', 'unknown', '') AS ErrorType,
+    substringUTF8(multiIf(SpanAttributes['gen_ai.input.messages'] != '', SpanAttributes['gen_ai.input.messages'], SpanAttributes['gen_ai.prompt'] != '', SpanAttributes['gen_ai.prompt'], SpanAttributes['gen_ai.prompt.0.content'] != '', SpanAttributes['gen_ai.prompt.0.content'], SpanAttributes['llm.prompts.0.content'] != '', SpanAttributes['llm.prompts.0.content'], SpanAttributes['input.value']), 1, 200) AS PromptPreview,
+    substringUTF8(multiIf(SpanAttributes['gen_ai.output.messages'] != '', SpanAttributes['gen_ai.output.messages'], SpanAttributes['gen_ai.completion'] != '', SpanAttributes['gen_ai.completion'], SpanAttributes['gen_ai.completion.0.content'] != '', SpanAttributes['gen_ai.completion.0.content'], SpanAttributes['llm.completions.0.content'] != '', SpanAttributes['llm.completions.0.content'], SpanAttributes['output.value']), 1, 200) AS CompletionPreview,
+    IngestId AS IngestId
+FROM otel.otel_traces
+WHERE hasAny(mapKeys(SpanAttributes), ['gen_ai.operation.name', 'gen_ai.request.model', 'gen_ai.provider.name', 'gen_ai.system', 'gen_ai.tool.name', 'gen_ai.agent.name', 'llm.request.type', 'llm.model_name', 'agent.response_latency_ms', 'agent.output_tokens', 'agent.success']);
+
+-- 0007_create_genai_views VIEW
+CREATE VIEW IF NOT EXISTS otel.genai_evaluations AS
+SELECT
+    Timestamp,
+    toDateTime(Timestamp) AS Time,
+    TraceId,
+    SpanId,
+    ServiceName,
+    multiIf(ResourceAttributes['deployment.environment.name'] != '', ResourceAttributes['deployment.environment.name'], ResourceAttributes['deployment.environment']) AS Environment,
+    LogAttributes['gen_ai.response.id'] AS ResponseId,
+    LogAttributes['gen_ai.evaluation.name'] AS Name,
+    toFloat64OrNull(multiIf(LogAttributes['gen_ai.evaluation.score.value'] != '', LogAttributes['gen_ai.evaluation.score.value'], LogAttributes['gen_ai.evaluation.score'])) AS Score,
+    multiIf(LogAttributes['gen_ai.evaluation.score.label'] != '', LogAttributes['gen_ai.evaluation.score.label'], LogAttributes['gen_ai.evaluation.label']) AS Label,
+    substringUTF8(LogAttributes['gen_ai.evaluation.explanation'], 1, 200) AS Explanation,
+    IngestId
+FROM otel.otel_logs
+WHERE if(EventName != '', EventName, LogAttributes['event.name']) = 'gen_ai.evaluation.result';
+
+-- 0007_create_genai_views VIEW
+CREATE VIEW IF NOT EXISTS otel.genai_model_prices AS
+SELECT
+    Provider,
+    BilledModel,
+    arraySort(offer -> offer.1, groupArray((Rank, ValidFrom, Version, Currency, InputPrice,
+        CachedPrice, CacheWritePrice, OutputPrice, ReasoningPrice))) AS Offers
+FROM
+(
+    SELECT
+        Provider,
+        BilledModel,
+        (
+            Pattern != BilledModel,
+            -toInt64(length(Pattern)),
+            PriceOf = '',
+            -toInt64(toUnixTimestamp(ValidFrom)),
+            -toInt64(Version)
+        ) AS Rank,
+        ValidFrom,
+        Version,
+        Currency,
+        InputPrice,
+        CachedPrice,
+        CacheWritePrice,
+        OutputPrice,
+        ReasoningPrice
+    FROM
+    (
+        SELECT DISTINCT Provider, BilledModel
+        FROM otel.genai_usage_1m
+        WHERE Kind = 'model'
+    ) AS models
+    CROSS JOIN
+    (
+        SELECT
+            Provider AS PriceOf,
+            Model AS Pattern,
+            ValidFrom,
+            Version,
+            Currency,
+            InputPrice,
+            CachedPrice,
+            CacheWritePrice,
+            OutputPrice,
+            ReasoningPrice
+        FROM otel.genai_prices
+    ) AS prices
+    WHERE (PriceOf = '' OR PriceOf = Provider)
+      AND (
+        Pattern = BilledModel
+        OR (endsWith(Pattern, '*')
+            AND startsWith(BilledModel, substring(Pattern, 1, length(Pattern) - 1))))
+) AS fitting
+GROUP BY Provider, BilledModel;
+
+-- 0007_create_genai_views VIEW
+CREATE VIEW IF NOT EXISTS otel.genai_costs_1m AS
+SELECT Minute, Environment, ServiceName, Kind, Operation, Provider, Model, BilledModel, Route, Tier, Calls, InputTokens, CachedTokens, CacheWriteTokens, OutputTokens, ReasoningTokens,
+    toString(Offers[At].4) AS Currency,
+    Offers[At].3 AS PriceVersion,
+    if(At = 0, NULL, (toDecimal128(InputTokens - least(InputTokens, CachedTokens + CacheWriteTokens), 0) * Offers[At].5
+        + toDecimal128(CachedTokens, 0) * Offers[At].6
+        + toDecimal128(CacheWriteTokens, 0) * Offers[At].7
+        + toDecimal128(OutputTokens - least(OutputTokens, ReasoningTokens), 0) * Offers[At].8
+        + toDecimal128(ReasoningTokens, 0) * Offers[At].9) * toDecimal128('0.000001', 6)) AS Cost,
+    toUInt64(if(At = 0, Calls, 0)) AS UnpricedCalls
+FROM
+(
+    SELECT Minute, Environment, ServiceName, Kind, Operation, Provider, Model, BilledModel, Route, Tier, Calls, InputTokens, CachedTokens, CacheWriteTokens, OutputTokens, ReasoningTokens, Offers,
+        arrayFirstIndex((offer, at) -> offer.2 <= at, Offers, arrayResize([Minute], length(Offers), Minute)) AS At
+    FROM
+    (
+        SELECT Minute, Environment, ServiceName, Kind, Operation, Provider, Model, BilledModel, Route, Tier, Calls, InputTokens, CachedTokens, CacheWriteTokens, OutputTokens, ReasoningTokens, Offers
+        FROM (SELECT Minute, Environment, ServiceName, Kind, Operation, Provider, Model, BilledModel, Route, Tier, toUInt64(Calls) AS Calls, toUInt64(InputTokens) AS InputTokens, toUInt64(CachedTokens) AS CachedTokens, toUInt64(CacheWriteTokens) AS CacheWriteTokens, toUInt64(OutputTokens) AS OutputTokens, toUInt64(ReasoningTokens) AS ReasoningTokens FROM otel.genai_usage_1m WHERE Kind = 'model') AS calls
+        GLOBAL ANY LEFT JOIN
+        (SELECT Provider, BilledModel, Offers FROM otel.genai_model_prices) AS offers
+        USING (Provider, BilledModel)
+    ) AS joined
+) AS chosen;
+
+-- 0007_create_genai_views VIEW
+CREATE VIEW IF NOT EXISTS otel.genai_span_costs AS
+SELECT Timestamp, Time, TraceId, SpanId, ParentSpanId, SpanName, Environment, ServiceName, Kind, Operation, Provider, Model, BilledModel, Route, Tier, User, ConversationId, SessionId, AgentName, PromptName, PromptVersion, ResponseId, LatencyMs, FirstChunkMs, Failed, InputTokens, CachedTokens, CacheWriteTokens, OutputTokens, ReasoningTokens,
+    toString(Offers[At].4) AS Currency,
+    Offers[At].3 AS PriceVersion,
+    if(At = 0, NULL, (toDecimal128(InputTokens - least(InputTokens, CachedTokens + CacheWriteTokens), 0) * Offers[At].5
+        + toDecimal128(CachedTokens, 0) * Offers[At].6
+        + toDecimal128(CacheWriteTokens, 0) * Offers[At].7
+        + toDecimal128(OutputTokens - least(OutputTokens, ReasoningTokens), 0) * Offers[At].8
+        + toDecimal128(ReasoningTokens, 0) * Offers[At].9) * toDecimal128('0.000001', 6)) AS Cost,
+    toUInt64(if(At = 0, 1, 0)) AS UnpricedCalls
+FROM
+(
+    SELECT Timestamp, Time, TraceId, SpanId, ParentSpanId, SpanName, Environment, ServiceName, Kind, Operation, Provider, Model, BilledModel, Route, Tier, User, ConversationId, SessionId, AgentName, PromptName, PromptVersion, ResponseId, LatencyMs, FirstChunkMs, Failed, InputTokens, CachedTokens, CacheWriteTokens, OutputTokens, ReasoningTokens, Offers,
+        arrayFirstIndex((offer, at) -> offer.2 <= at, Offers, arrayResize([Time], length(Offers), Time)) AS At
+    FROM
+    (
+        SELECT Timestamp, Time, TraceId, SpanId, ParentSpanId, SpanName, Environment, ServiceName, Kind, Operation, Provider, Model, BilledModel, Route, Tier, User, ConversationId, SessionId, AgentName, PromptName, PromptVersion, ResponseId, LatencyMs, FirstChunkMs, Failed, InputTokens, CachedTokens, CacheWriteTokens, OutputTokens, ReasoningTokens, Offers
+        FROM (SELECT Timestamp, Time, TraceId, SpanId, ParentSpanId, SpanName, Environment, ServiceName, Kind, Operation, Provider, Model, BilledModel, Route, Tier, User, ConversationId, SessionId, AgentName, PromptName, PromptVersion, ResponseId, LatencyMs, FirstChunkMs, Failed, InputTokens, CachedTokens, CacheWriteTokens, OutputTokens, ReasoningTokens FROM otel.genai_spans WHERE Kind = 'model') AS calls
+        GLOBAL ANY LEFT JOIN
+        (SELECT Provider, BilledModel, Offers FROM otel.genai_model_prices) AS offers
+        USING (Provider, BilledModel)
+    ) AS joined
+) AS chosen;
+

@@ -104,6 +104,9 @@ class Replica:
             if self.version >= TOKEN_SINCE:
                 settings["insert_deduplicate"] = 1
                 settings["insert_deduplication_token"] = str(block.ingest_id)
+                # A repeated block is offered to the views again, which drop what they have: a view
+                # that a crash left without it is mended so, and none doubles it.
+                settings["deduplicate_blocks_in_dependent_materialized_views"] = 1
                 # A sender with old spans makes as many partitions as they are days old; refusing
                 # the block would stop its neighbours.
                 settings["max_partitions_per_insert_block"] = 0

@@ -1,0 +1,178 @@
+"""Every query of docs/queries.md about LLM operations, on both servers: the answers are known.
+
+tests/support/genai_world.py says what happened; the numbers below are done by hand from it.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from support.downstream import Reader
+from support.genai_world import DAY_S, HOUR_S, TRACE_OF_D, World, world
+from support.schema_server import SchemaServer
+
+FIRST_DAY, NEXT_DAY = date(2026, 9, 21), date(2026, 9, 22)
+WHOLE = {"since_s": HOUR_S, "until_s": HOUR_S + 2 * DAY_S}
+FIRST_HOUR = {"since_s": HOUR_S, "until_s": HOUR_S + 3_600}
+
+
+@pytest.fixture(scope="module")
+def filled(server: SchemaServer) -> Iterator[World]:
+    with world(server, f"llm_{server.dialect}") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def reader(filled: World) -> Iterator[Reader]:
+    with filled.client() as client:
+        yield Reader(client, filled.server.dialect)
+
+
+def minute(number: int) -> datetime:
+    return datetime.fromtimestamp(HOUR_S + number * 60, UTC).replace(tzinfo=None)
+
+
+def plain(value: Any) -> Any:
+    """18.16 names a time zone where newer servers do not."""
+    return value.replace(tzinfo=None) if isinstance(value, datetime) else value
+
+
+def answer(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [tuple(map(plain, row)) for row in rows]
+
+
+def test_latency_by_model_per_quarter(reader: Reader) -> None:
+    rows = answer(reader("llm_latency_by_model", **FIRST_HOUR))
+    assert [(quarter, model, calls, p50, p95) for quarter, model, calls, _, p50, p95 in rows] == [
+        (minute(0), "claude-sonnet-4-5", 10, 1_500, 1_500),
+        (minute(0), "gpt-5-mini", 20, 300, 2_000),
+        (minute(0), "mystery-1", 4, 800.5, 800.5),
+        (minute(15), "gpt-5-mini", 20, 500, 500),
+    ]
+
+
+def test_first_chunk_and_cache(reader: Reader) -> None:
+    rows = {model: row for model, *row in reader("llm_first_chunk_and_cache", **FIRST_HOUR)}
+    assert rows["gpt-5-mini"] == [40, pytest.approx(120), 0.4, 0.25]
+    assert rows["claude-sonnet-4-5"] == [10, pytest.approx(float("nan"), nan_ok=True), 0.5, 0]
+
+
+def test_success_by_route(reader: Reader) -> None:
+    assert reader("llm_success_by_route", **FIRST_HOUR) == [
+        ("/chat", 44, pytest.approx(41 / 44)),
+        ("/agent/plan", 10, 1),
+    ]
+
+
+def test_error_budget(reader: Reader) -> None:
+    assert reader("llm_error_budget", **FIRST_HOUR) == [
+        ("mystery-1", 4, 1, pytest.approx(25)),
+        ("gpt-5-mini", 40, 2, pytest.approx(5)),
+        ("claude-sonnet-4-5", 10, 0, 0),
+    ]
+
+
+def test_tokens_per_minute_by_tier(reader: Reader) -> None:
+    rows = answer(reader("llm_tokens_per_minute_by_tier", **FIRST_HOUR))
+    assert [row[1:] for row in rows if row[0] == "enterprise"] == [
+        (minute(n), 2_000, 1_000) for n in range(10)
+    ]
+    assert [row[1:] for row in rows if row[0] == "free"] == [(minute(n), 0, 100) for n in range(4)]
+    # Twenty calls of a quarter begin in fifteen minutes: the first five have two.
+    assert [row[1:] for row in rows if row[0] == "pro"] == [
+        (minute(n), calls * 1_000, calls * 200)
+        for n in range(30)
+        for calls in [2 if n % 15 < 5 else 1]
+    ]
+
+
+def test_cost_by_tier_and_day(reader: Reader) -> None:
+    # A: 600 × 0.25 + 400 × 0.025 + 150 × 2 + 50 × 2 = 560 millionths a call. D: 15,000 and 2,000.
+    # B: 500 × 3 + 1,000 × 0.3 + 500 × 3.75 + 1,000 × 15 = 18,675 a call. E: 1,000 × 0.5.
+    assert reader("llm_cost_by_tier_and_day", **WHOLE) == [
+        (FIRST_DAY, "enterprise", "USD", 10, Decimal("0.18675"), 0),
+        (FIRST_DAY, "free", "", 4, None, 4),
+        (FIRST_DAY, "pro", "USD", 42, 40 * Decimal("0.00056") + Decimal("0.017"), 0),
+        (NEXT_DAY, "pro", "USD", 5, 5 * Decimal("0.0005"), 0),
+    ]
+
+
+def test_models_without_a_price_are_seen(reader: Reader) -> None:
+    assert answer(reader("llm_unknown_models", **WHOLE)) == [
+        ("acme", "mystery-1", 4, 0, 400, minute(3))
+    ]
+
+
+def test_dearest_sessions(reader: Reader) -> None:
+    rows = reader("llm_dearest_sessions", **WHOLE)
+    assert [(row[0], *row[2:5], row[6]) for row in rows] == [
+        ("s-old", 10, 30_000, 0, Decimal("0.18675")),
+        ("s-run", 2, 5_900, 0, Decimal("0.017")),
+        ("s-0", 20, 24_000, 2, Decimal("0.0112")),
+        ("s-1", 20, 24_000, 0, Decimal("0.0112")),
+        ("s-next", 5, 5_000, 0, Decimal("0.0025")),
+        ("s-seed", 4, 400, 1, None),
+    ]
+    assert rows[0][5] == 9 * 60 + 1.5
+    assert [row[7] for row in rows] == [0, 0, 0, 0, 0, 4]
+
+
+def test_a_trace_by_agent_tool_and_model(reader: Reader) -> None:
+    assert reader("llm_trace_breakdown", trace_id=TRACE_OF_D) == [
+        ("agent", "planner", "", 1, 8_000, 0, None),
+        ("model", "gpt-5", "v1", 1, 4_000, 0, Decimal("0.015")),
+        ("tool", "search", "", 1, 3_000, 0, None),
+        ("model", "gpt-5", "v2", 1, 600, 0, Decimal("0.002")),
+        ("tool", "calc", "", 1, 200, 1, None),
+    ]
+
+
+def test_prompt_versions(reader: Reader) -> None:
+    assert reader("llm_prompt_versions", **WHOLE) == [
+        ("plan", "v1", "openai", "gpt-5", 1, 4_000, 0, Decimal("0.015"), 0),
+        ("plan", "v2", "openai", "gpt-5", 1, 600, 0, Decimal("0.002"), 0),
+        ("", "v0", "openai", "gpt-5-mini", 20, 555, 0.1, Decimal("0.00056"), 0),
+        ("", "v1", "openai", "gpt-5-mini", 20, 500, 0, Decimal("0.00056"), 0),
+    ]
+
+
+def test_slowest_tools(reader: Reader) -> None:
+    assert reader("llm_slowest_tools", **WHOLE) == [("search", 1, 3_000, 0), ("calc", 1, 200, 1)]
+
+
+def test_errors_by_type(reader: Reader) -> None:
+    assert answer(reader("llm_errors_by_type", **WHOLE)) == [
+        ("429", "gpt-5-mini", 2, minute(1)),
+        ("unknown", "mystery-1", 1, minute(0)),
+    ]
+
+
+def test_error_logs_come_with_their_calls(reader: Reader) -> None:
+    rows = reader("llm_error_logs", **FIRST_HOUR)
+    assert [row[0] for row in rows] == ["rate limited"] * 2
+    assert [row[2] for row in rows] == ["000000000000a000", "000000000000a001"]
+    assert {row[3:] for row in rows} == {("gpt-5-mini", "/chat", "pro", "s-0", "429")}
+
+
+def test_scores_over_time(reader: Reader) -> None:
+    assert answer(reader("llm_scores", **FIRST_HOUR)) == [
+        (minute(0), "relevance", "claude-sonnet-4-5", "", 1, 0),
+        (minute(0), "relevance", "gpt-5-mini", "v0", 2, 0.75),
+        (minute(0), "relevance", "gpt-5-mini", "v1", 2, 0.25),
+    ]
+
+
+def test_spans_by_service_count_all_of_them(reader: Reader) -> None:
+    # 40 + 10 + 4 + 5 of D + 5, and one that is no LLM span; failed: two of A, one tool of D. The
+    # seed's agents say in an attribute that they failed, not in the status.
+    rows = reader("spans_by_service", since_ns=HOUR_S * 10**9)
+    assert rows == [("support-agent", 65, 3)]
+
+
+def test_short_windows_leave_out_what_is_not_theirs(reader: Reader) -> None:
+    until = timedelta(minutes=15).seconds + HOUR_S
+    rows = reader("llm_success_by_route", since_s=HOUR_S, until_s=until)
+    assert rows == [("/chat", 24, pytest.approx(21 / 24)), ("/agent/plan", 10, 1)]

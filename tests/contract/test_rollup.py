@@ -1,0 +1,147 @@
+"""The rollup of LLM calls on a current server: a replay does not double it, late spans land in
+their minute, and what went wrong all the same is made anew by `headrace rollup`."""
+
+import argparse
+import io
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from headrace_schema.rollup_cli import add_rollup_parser, run_rollup
+from support import builders
+from support.genai_world import DAY_S, HOUR_S, RESOURCE, World, mini, replica, store, world
+from support.schema_server import SchemaServer
+
+DAY = "2026-09-21"
+
+
+@pytest.fixture
+def filled(modern: SchemaServer) -> Iterator[World]:
+    with world(modern, f"rollup_{os.urandom(4).hex()}") as made:
+        yield made
+
+
+def rollup(made: World, *argv: str) -> tuple[int, Any]:
+    """Exit code and JSON of one run."""
+    parser = argparse.ArgumentParser()
+    add_rollup_parser(parser.add_subparsers())
+    out = io.StringIO()
+    code = run_rollup(parser.parse_args(["rollup", *argv, "--json"]), made.settings, out=out)
+    return code, json.loads(out.getvalue())
+
+
+def per_minute(made: World) -> dict[int, int]:
+    """Minutes since 14:00 → calls of gpt-5-mini on the first day."""
+    rows = made.rows(
+        "SELECT toUnixTimestamp(Minute), sum(Calls) FROM genai_usage_1m "
+        f"WHERE Model = 'gpt-5-mini' AND toDate(Minute) = '{DAY}' GROUP BY Minute"
+    )
+    return {(minute - HOUR_S) // 60: int(calls) for minute, calls in rows}
+
+
+WANTED = {minute: 2 if minute % 15 < 5 else 1 for minute in range(30)}
+
+
+def test_the_view_counts_each_call_in_its_minute(filled: World) -> None:
+    assert per_minute(filled) == WANTED
+    assert rollup(filled, "check", "--from", DAY, "--to", DAY)[0] == 0
+
+
+def send(made: World, numbers: range, ingest_id: int) -> None:
+    into = replica(made.server.port, made.database)
+    payload = builders.traces(*map(mini, numbers), resource=RESOURCE).SerializeToString()
+    store(into, "modern", "traces", payload, ingest_id)
+    into.close()
+
+
+def test_a_replayed_block_counts_once(filled: World) -> None:
+    """The writer repeats a block under its token when it cannot know what became of it."""
+    send(filled, range(5), ingest_id=77)
+    once = per_minute(filled)
+    for _ in range(2):
+        send(filled, range(5), ingest_id=77)
+    assert per_minute(filled) == once
+    assert sum(once.values()) == sum(WANTED.values()) + 5
+
+
+def test_a_replay_fills_a_view_that_a_crash_left_empty(filled: World) -> None:
+    """A ghost: the spans are there, their minutes are not; the same block again brings them."""
+    filled.rows("DETACH TABLE genai_usage_1m_mv")
+    send(filled, range(3), ingest_id=88)
+    filled.rows("ATTACH TABLE genai_usage_1m_mv")
+    assert per_minute(filled) == WANTED
+    send(filled, range(3), ingest_id=88)
+    after = per_minute(filled)
+    assert {minute: after[minute] - WANTED[minute] for minute in range(3)} == {0: 1, 1: 1, 2: 1}
+    assert filled.rows("SELECT count() FROM genai_spans WHERE Model = 'gpt-5-mini'") == [(48,)]
+
+
+def test_late_spans_land_in_their_minute(filled: World) -> None:
+    """Days later, in a block with spans of another day."""
+    late = mini(20)
+    fresh = mini(20)
+    for field in ("start_time_unix_nano", "end_time_unix_nano"):
+        setattr(fresh, field, getattr(fresh, field) + 3 * DAY_S * builders.SECOND)
+    into = replica(filled.server.port, filled.database)
+    payload = builders.traces(late, fresh, resource=RESOURCE).SerializeToString()
+    store(into, "modern", "traces", payload, ingest_id=99)
+    into.close()
+    assert per_minute(filled) == {**WANTED, 15: WANTED[15] + 1}
+    assert rollup(filled, "check", "--from", DAY, "--to", "2026-09-25")[0] == 0
+
+
+def test_a_doubled_day_is_found_and_made_anew(filled: World) -> None:
+    everything = "SELECT * FROM genai_usage_1m WHERE toDate(Minute) = '2026-09-21'"
+    quantiles = (
+        "SELECT Model, sum(Calls), sum(OutputTokens), quantilesTDigestMerge(0.5, 0.95, 0.99)"
+        "(Latency) FROM genai_usage_1m GROUP BY Model ORDER BY Model"
+    )
+    right = filled.rows(quantiles)
+    filled.rows(f"INSERT INTO genai_usage_1m {everything}")
+    code, found = rollup(filled, "check", "--from", DAY, "--to", DAY)
+    assert code == 1
+    # 30 minutes of A, and 16:00 of the agent's run; B and C fall into minutes of A.
+    assert len(found["differences"]) == 31
+    assert all(one["calls"] == 2 * one["spans"] for one in found["differences"])
+
+    for _ in range(2):  # as often as you like
+        assert rollup(filled, "rebuild", "--from", DAY) == (0, {"days": [DAY], "differences": []})
+        assert filled.rows(quantiles) == right
+    left_over = filled.rows(f"SHOW TABLES FROM {filled.database} LIKE '%rebuild%'")
+    assert left_over == []
+
+
+def test_other_days_are_left_alone(filled: World) -> None:
+    """The next day's rollup, wrong as it is, stays: only what is asked for is replaced."""
+    filled.rows("INSERT INTO genai_usage_1m SELECT * FROM genai_usage_1m")
+    assert rollup(filled, "rebuild", "--from", DAY)[0] == 0
+    assert rollup(filled, "check", "--from", DAY, "--to", DAY)[0] == 0
+    assert rollup(filled, "check", "--from", "2026-09-22", "--to", "2026-09-22")[0] == 1
+
+
+def test_what_cannot_be_counted_again_is_refused(filled: World) -> None:
+    today = datetime.now(UTC).date().isoformat()
+    code, said = rollup(filled, "rebuild", "--from", today)
+    assert (code, "is not over" in said["error"]) == (1, True)
+    filled.rows("ALTER TABLE otel_traces DROP PARTITION '2026-09-21'")
+    code, said = rollup(filled, "rebuild", "--from", DAY)
+    assert (code, "are gone" in said["error"]) == (1, True)
+    assert per_minute(filled) == WANTED, "what is left of the day is kept"
+    assert rollup(filled, "rebuild", "--from", DAY, "--to", "2026-09-20")[0] == 2
+
+
+def test_where_it_is_a_view_there_is_nothing_to_do(legacy: SchemaServer) -> None:
+    made = World(legacy, "otel")
+    assert rollup(made, "check") == (0, {"differences": []})
+
+
+def test_silence_has_its_exit_code() -> None:
+    parser = argparse.ArgumentParser()
+    add_rollup_parser(parser.add_subparsers())
+    nobody = World(SchemaServer(9, None), "otel")  # type: ignore[arg-type]
+    args = parser.parse_args(["rollup", "check", "--json"])
+    assert run_rollup(args, nobody.settings, out=io.StringIO()) == 3
