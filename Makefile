@@ -67,8 +67,12 @@ cluster-status: $(INSTALLED) ## health, lag per partition, rows per table, repli
 demo: cluster-up ## the whole pipeline under load, every record checked; leaves the cluster up
 	@$(CLUSTER) demo
 
+.PHONY: dbt
+dbt: ## dbt for the project in schema/dbt, in .cache/dbt; a minute the first time
+	@bash deploy/native/setup/dbt.sh
+
 .PHONY: test
-test: setup ## every test: kernel, unit, property, contract, integration, chaos
+test: setup dbt ## every test: kernel, unit, property, contract, integration, chaos
 	@if [ -e services/kernel/Cargo.toml ]; then \
 	  cargo test -q --manifest-path services/kernel/Cargo.toml; fi
 	@$(PYTHON) -m pytest $(ARGS)
