@@ -135,7 +135,7 @@ def test_what_cannot_be_counted_again_is_refused(filled: World) -> None:
 
 
 def test_limits_of_the_tables_are_minded(filled: World) -> None:
-    """A rollup with a TTL is replaced like one without; spans that expire by days are not enough."""
+    """A rollup with a TTL is replaced like one without; a day of expiring spans is not."""
     filled.rows("ALTER TABLE genai_usage_1m MODIFY TTL Minute + toIntervalDay(36500)")
     assert rollup(filled, "rebuild", "--from", DAY)[0] == 0
     filled.rows("ALTER TABLE otel_traces MODIFY TTL toDateTime(Timestamp) + toIntervalDay(7)")
