@@ -179,6 +179,19 @@ class Layout:
             "HEADRACE_CLICKHOUSE_INSERT_QUORUM": str(writers["insert_quorum"]),
             "HEADRACE_BATCH_MAX_BYTES": str(batch),
             "HEADRACE_BACKLOG_MAX_BYTES": str(batch),
+            **self._tracing(),
+        }
+
+    def _tracing(self) -> dict[str, str]:
+        """Writers send spans of their own batches through the pipeline, unless it asks for a token,
+        which they have not."""
+        every_s = self.spec.values["writers"]["trace_every_s"]
+        if not every_s or self.token:
+            return {}
+        endpoint = f"127.0.0.1:{self.spec.port('otlp_grpc')}"
+        return {
+            "HEADRACE_TRACE_ENDPOINT": endpoint,
+            "HEADRACE_TRACE_EVERY_S": str(every_s),
         }
 
     @cached_property
