@@ -14,6 +14,8 @@ from headrace_native.spec import ROOT, SIGNALS, Spec
 CACHE = ROOT / ".cache"
 VENV_BIN = ROOT / ".venv" / "bin"
 GATEWAY_CONFIG = ROOT / "services" / "gateway"
+# Pages that Prometheus fills in; they need neither Grafana nor a script.
+CONSOLES = ROOT / "deploy" / "observability" / "prometheus" / "consoles"
 
 # Set in every process of an instance; how leftovers are found when supervisord is gone.
 MARKER = "HEADRACE_NATIVE_INSTANCE"
@@ -298,6 +300,7 @@ class Layout:
             f"--storage.tsdb.path={self.data / 'prometheus'}",
             f"--storage.tsdb.retention.time={self.spec.values['prometheus']['retention']}",
             "--storage.tsdb.retention.size=1GB",
+            f"--web.console.templates={CONSOLES}",
             f"--web.listen-address=127.0.0.1:{port}",
             "--log.level=warn",
         )
