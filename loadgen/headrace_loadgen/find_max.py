@@ -137,9 +137,12 @@ def print_search(document: Document, console: Console) -> None:
     table = Table(title=f"loadgen --find-max, {document['seconds']:.0f} s")
     for name in ("probe", "asked/s", "reached/s", "lag p99", "lag max", "visible after", "held"):
         table.add_column(name, justify="left" if name == "held" else "right")
-    for row in rows(document):
-        table.add_row(*row)
+    for *cells, held in rows(document):
+        table.add_row(*cells, held[:1])
     console.print(table)
+    for number, one in enumerate(document["probes"], 1):
+        if not one["held"]:
+            console.print(f"probe {number}: {one['failures'][0]}")
     if document["cut_short"]:
         console.print(f"cut short: {document['cut_short']}")
     console.print(answer(document), style="bold")

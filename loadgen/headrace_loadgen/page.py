@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 from headrace_loadgen import chart, markup
@@ -17,6 +17,7 @@ Document = dict[str, Any]
 SERIES = ("one", "two", "three")
 """Line styles: each has a colour and a dash pattern of its own."""
 TABLE_ROWS = 12
+SMOOTH_OVER = 5
 MOST_MARKS = 40
 
 
@@ -32,9 +33,9 @@ def page(document: Document, limit_s: float, command: Sequence[str]) -> str:
         f"<p>{_proof(document)}</p>",
         *_failures(document),
         markup.tiles(_tiles(document, limit_s)),
-        markup.section("Records", _signals(document)),
         *_lag(document, limit_s, marks),
         *_rates(document, marks),
+        markup.section("Records", _signals(document)),
         *_cost(document),
         markup.beside(
             markup.section("Settings", markup.pairs(document["settings"])),
@@ -162,10 +163,11 @@ def _lag_table(points: Sequence[tuple[float, float]]) -> str:
 
 def _rates(document: Document, marks: Sequence[Mark]) -> Iterator[str]:
     times = document["timeline"]["at"]
+    sampled = document["timeline"]["achieved_rates"]
     found = {
-        noun: rates
-        for noun, rates in document["timeline"]["achieved_rates"].items()
-        if document["asked_rates"][noun]
+        noun: _smooth(sampled[noun])
+        for noun, asked in document["asked_rates"].items()
+        if asked and noun in sampled
     }
     if len(times) < 2 or not found:
         return
@@ -183,10 +185,19 @@ def _rates(document: Document, marks: Sequence[Mark]) -> Iterator[str]:
     )
     yield markup.section(
         "Rate",
-        markup.note("Records acknowledged per second, until the last one was visible."),
+        markup.note(
+            f"Records acknowledged per second, averaged over {SMOOTH_OVER} samples because they "
+            "come in requests of thousands; until the last one was visible."
+        ),
         f'<ul class="legend">{legend}</ul>',
         chart.frame(axes, lines, badges, "Acknowledged records per second over time"),
     )
+
+
+def _smooth(values: Sequence[float]) -> list[float]:
+    """Averages of each value and those before it."""
+    windows = (values[max(0, i + 1 - SMOOTH_OVER) : i + 1] for i in range(len(values)))
+    return [fmean(window) for window in windows]
 
 
 def _cost(document: Document) -> Iterator[str]:

@@ -56,7 +56,7 @@ class Timeline:
 
 
 def _extend(into: dict[K, list[float]], found: Mapping[K, float], before: int) -> None:
-    for name in into.keys() | found.keys():
+    for name in dict.fromkeys([*into, *found]):
         into.setdefault(name, [0.0] * before).append(round(found.get(name, 0.0), 3))
 
 

@@ -109,7 +109,7 @@ def test_each_canary_is_a_dot_and_the_objective_a_line() -> None:
 def test_failures_come_first_and_are_escaped() -> None:
     text = make(verdict="FAIL", failures=["<b>lost</b>"])
     assert "<b>" not in text
-    assert text.index("&lt;b&gt;lost") < text.index("<h2>Records")
+    assert text.index("&lt;b&gt;lost") < text.index("<h2>Metric lag")
 
 
 def test_what_was_not_looked_up_is_not_zero() -> None:
