@@ -114,6 +114,12 @@ slo: native-only cluster-up ## the promise under load: 100,000 spans/s + 50,000 
 bench-slo: setup ## the promise three times, an outage of ClickHouse, the cost of a quorum; half an hour; writes docs/benchmarks
 	@PYTHONPATH=tests:deploy/native $(PYTHON) -m bench.slo $(ARGS)
 
+# Pages that `loadgen --report` wrote: of a run, and of --find-max.
+.PHONY: screenshots
+screenshots: setup ## REPORT=run.html SEARCH=max.html in headless Chromium, light, dark, phone; writes docs/images
+	@bash deploy/native/setup/apt.sh chromium pngquant
+	@PYTHONPATH=tests:deploy/native $(PYTHON) -m look $(REPORT) $(SEARCH)
+
 .PHONY: chaos
 chaos: setup ## faults against a real cluster under load; ARGS="--seed 7" repeats, "--mutants" switches protections off
 	@PYTHONPATH=tests:deploy/native $(PYTHON) -m chaos $(ARGS)

@@ -76,11 +76,14 @@ def line(points: Iterable[tuple[float, float]], axes: Axes, name: str) -> str:
     return f'<path class="line {name}" d="M{path}"/>'
 
 
-def limit(y: float, axes: Axes, words: str) -> tuple[str, str]:
-    """A horizontal broken line, and its words for the layer above."""
+def limit(y: float, axes: Axes, words: str, side: str = "right") -> tuple[str, str]:
+    """A horizontal broken line, and its words for the layer above, at the emptier side."""
     height = 100 * min(y / axes.top, 1)
     drawn = f'<path class="limit" d="M{axes.point(axes.left, y)}H{WIDTH}"/>'
-    return drawn, f'<span class="limit-words" style="bottom:{height:.1f}%">{escape(words)}</span>'
+    return (
+        drawn,
+        f'<span class="limit-words {side}" style="bottom:{height:.1f}%">{escape(words)}</span>',
+    )
 
 
 def frame(axes: Axes, drawing: str, above: str, summary: str) -> str:

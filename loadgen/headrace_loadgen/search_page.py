@@ -55,7 +55,7 @@ def _chart(document: Document, limit_s: float) -> str:
     axes = chart.axes(
         [0.0, max(rate for rate, _ in points) * 1.05], max(limit_s, highest), x_unit=""
     )
-    line, words = chart.limit(limit_s, axes, f"objective: p99 below {limit_s:g} s")
+    line, words = chart.limit(limit_s, axes, f"objective: p99 below {limit_s:g} s", "left")
     drawing = (
         line
         + chart.dots(held, axes, "held")

@@ -59,6 +59,7 @@ path { fill: none; vector-effect: non-scaling-stroke }
 .limit { stroke: var(--bad); stroke-width: 2; stroke-dasharray: 8 5 }
 .limit-words { position: absolute; right: 0; padding: 0 4px 2px; font-size: 12px; line-height: 1.2;
   color: var(--bad) }
+.limit-words.left { right: auto; left: 0 }
 .mark { stroke: var(--ink); stroke-width: 1; stroke-dasharray: 2 3 }
 .badge { position: absolute; top: -20px; transform: translateX(-50%); min-width: 20px;
   padding: 2px 5px; border-radius: 10px; background: var(--ink); color: var(--ground);
