@@ -4,7 +4,7 @@ Of its macros only `$__timeFilter`, `$__fromTime`, `$__toTime` and `$__interval_
 `$__timeInterval` makes `toStartOfInterval`, which 18.16 has not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -52,11 +52,12 @@ class SqlPanel:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A box above the dashboard: values of a query, or free text without one."""
+    """A box above the dashboard: values of a query, or `choices` (words → value), or free text."""
 
     name: str
     label: str
     sql: str = ""
+    choices: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,16 @@ def _datasource() -> dict[str, Any]:
 
 def _variable(variable: Variable) -> dict[str, Any]:
     base = {"name": variable.name, "label": variable.label, "hide": 0}
+    if variable.choices:
+        options = [
+            {"text": words, "value": value, "selected": at == 0}
+            for at, (words, value) in enumerate(variable.choices.items())
+        ]
+        query = ", ".join(
+            f"{o['text']} : {str(o['value']).replace(',', chr(92) + ',')}" for o in options
+        )
+        current = {"text": options[0]["text"], "value": options[0]["value"]}
+        return {**base, "type": "custom", "query": query, "options": options, "current": current}
     if not variable.sql:
         return {**base, "type": "textbox", "query": "", "current": {"text": "", "value": ""}}
     return {
@@ -161,6 +172,8 @@ def _panel(panel: SqlPanel, number: int, x: int, y: int) -> dict[str, Any]:
         "description": panel.description,
         "datasource": CLICKHOUSE,
         "gridPos": {"h": panel.height, "w": panel.width, "x": x, "y": y},
+        # What is counted per minute has no finer points.
+        "interval": "1m",
         "fieldConfig": {"defaults": defaults, "overrides": [_override(c) for c in panel.columns]},
         "options": options,
         "targets": [
