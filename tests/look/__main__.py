@@ -70,7 +70,15 @@ def take(page: Path, shot: Shot, folder: Path) -> list[str]:
         ],
         capture_output=True, text=True, check=True, timeout=120,
     )  # fmt: skip
-    colours = ["pngquant", "--force", "--skip-if-larger", "--output", str(target), "--", str(target)]
+    colours = [
+        "pngquant",
+        "--force",
+        "--skip-if-larger",
+        "--output",
+        str(target),
+        "--",
+        str(target),
+    ]
     subprocess.run(colours, check=False)
     print(f"{target.relative_to(ROOT)}: {target.stat().st_size // 1000} kB")
     return re.findall(r"CONSOLE.*", done.stderr)
