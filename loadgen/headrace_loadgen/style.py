@@ -7,12 +7,6 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e8ec; --soft: #a3adb8; --ground: #14171a;
   --panel: #1d2226; --line: #3a424b; --good: #6cb6ff; --bad: #ffa066; --one: #6cb6ff;
   --two: #ffa066; --three: #5fd3ac } }
-@media print { :root { color-scheme: light; --ink: #000; --soft: #444; --ground: #fff;
-  --panel: #fff; --line: #bbb; --good: #0b4a8a; --bad: #8a2f08; --one: #0b4a8a; --two: #8a2f08;
-  --three: #0a5a42 }
-  section, tr { break-inside: avoid }
-  details::details-content { content-visibility: visible }
-  main { padding: 0 } }
 * { box-sizing: border-box }
 body { margin: 0; color: var(--ink); background: var(--ground);
   font: 15px/1.5 system-ui, sans-serif }
@@ -89,5 +83,15 @@ pre { margin: 0; padding: 10px 12px; background: var(--panel); border: 1px solid
   table.cards td:empty { display: none }
   table.plain td { display: block; width: auto; padding: 3px 0 }
   table.plain td:first-child { border: 0 }
+}
+@page { margin: 14mm }
+@media print {
+  :root { color-scheme: light; --ink: #000; --soft: #444; --ground: #fff; --panel: #fff;
+    --line: #bbb; --good: #0b4a8a; --bad: #8a2f08; --one: #0b4a8a; --two: #8a2f08;
+    --three: #0a5a42 }
+  html { font-size: 12px } body { font-size: 11px; print-color-adjust: exact } main { padding: 0; max-width: none }
+  h2 { break-after: avoid; margin: 20px 0 4px } .chart, tr, .tiles div { break-inside: avoid }
+  th, td { padding: 3px 6px } .scroll { overflow: visible } .plot { height: 190px }
+  details::details-content { content-visibility: visible }
 }
 """
