@@ -89,7 +89,8 @@ pre { margin: 0; padding: 10px 12px; background: var(--panel); border: 1px solid
   :root { color-scheme: light; --ink: #000; --soft: #444; --ground: #fff; --panel: #fff;
     --line: #bbb; --good: #0b4a8a; --bad: #8a2f08; --one: #0b4a8a; --two: #8a2f08;
     --three: #0a5a42 }
-  html { font-size: 12px } body { font-size: 11px; print-color-adjust: exact } main { padding: 0; max-width: none }
+  html { font-size: 12px } body { font-size: 11px; print-color-adjust: exact }
+  main { padding: 0; max-width: none }
   h2 { break-after: avoid; margin: 20px 0 4px } .chart, tr, .tiles div { break-inside: avoid }
   th, td { padding: 3px 6px } .scroll { overflow: visible } .plot { height: 190px }
   details::details-content { content-visibility: visible }

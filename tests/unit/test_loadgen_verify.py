@@ -323,6 +323,23 @@ def test_the_json_goes_where_it_was_asked_for(
     assert json.loads(text)["verdict"] == "PASS"
 
 
+def test_a_search_writes_its_own_json_and_page(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every run holds, so the answer is the most that is tried."""
+    monkeypatch.chdir(tmp_path)
+    flags = ("--find-max", "--rate", "1000", "--metrics-rate", "500", "--min-rate-ratio", "0")
+    assert (
+        exit_code(monkeypatch, outcome(), *flags, "--json", "max.json", "--report", "p.html") == 0
+    )
+    found = json.loads(Path("max.json").read_text())
+    assert found["held"] == {"spans": 64_000, "points": 32_000}
+    assert "64,000 spans/s + 32,000 points/s held twice" in Path("p.html").read_text()
+    said = capsys.readouterr()
+    assert "64,000 spans/s" in said.out
+    assert "so far: held 2,000 spans/s" in said.err
+
+
 def test_a_run_that_did_not_end_leaves_no_json(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -339,6 +356,8 @@ def test_a_run_that_did_not_end_leaves_no_json(
         (["--rate", "nan"], "argument --rate: 'nan' is not a number"),
         (["--rate", "inf"], "argument --rate: 'inf' is not a number"),
         (["--rate", "0"], "nothing to send: every rate is 0"),
+        (["--find-max"], "--find-max holds rates to the lag of metrics: give --metrics-rate"),
+        (["--find-max", "--metrics-rate", "9", "--no-verify"], "leave --no-verify away"),
         (["--duration", "0"], "argument --duration: '0' is not a number from 0.001 to 3,600"),
         (["--duration", "4000"], "argument --duration: '4000' is not a number"),
         (["--request-records", "0"], "'0' is not a number from 1 to 1,000,000"),
