@@ -106,6 +106,12 @@ def test_each_canary_is_a_dot_and_the_objective_a_line() -> None:
     assert "objective 10 s" in text
 
 
+def test_an_objective_far_above_is_said_and_not_drawn() -> None:
+    text = page(document(), 600.0, ["loadgen"])
+    assert 'class="limit"' not in text
+    assert "The objective, 600 s, lies above the chart" in text
+
+
 def test_failures_come_first_and_are_escaped() -> None:
     text = make(verdict="FAIL", failures=["<b>lost</b>"])
     assert "<b>" not in text
