@@ -20,5 +20,6 @@ page docs/configuration.md .venv/bin/headrace docs configuration
 page docs/metrics.md .venv/bin/headrace docs metrics
 export PYTHONPATH=deploy/observability
 page deploy/observability/grafana/dashboards/lag.json .venv/bin/python -m headrace_dashboards lag
+page deploy/observability/grafana/dashboards/llm.json .venv/bin/python -m headrace_dashboards llm
 if [ $status -ne 0 ]; then echo "run: make docs"; fi
 exit $status

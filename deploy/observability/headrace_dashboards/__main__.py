@@ -4,9 +4,11 @@ import json
 import sys
 
 from headrace_dashboards.lag import LAG_DASHBOARD
+from headrace_dashboards.llm import LLM_DASHBOARD
 from headrace_dashboards.panels import build
+from headrace_dashboards.sql_panels import build_sql
 
-DASHBOARDS = {"lag": LAG_DASHBOARD}
+DASHBOARDS = {"lag": lambda: build(LAG_DASHBOARD), "llm": lambda: build_sql(LLM_DASHBOARD)}
 
 if __name__ == "__main__":
-    print(json.dumps(build(DASHBOARDS[sys.argv[1]]), indent=1))
+    print(json.dumps(DASHBOARDS[sys.argv[1]](), indent=1))

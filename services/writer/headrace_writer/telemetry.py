@@ -145,6 +145,13 @@ DECLARED: tuple[Metric, ...] = (
         ("signal",),
     ),
     Metric(
+        Counter,
+        "headrace_writer_traces_total",
+        "Traced batches of the writer itself: sent, failed (not sent again), dropped (too many "
+        "waited).",
+        ("outcome",),
+    ),
+    Metric(
         Gauge,
         "headrace_writer_build_info",
         "Always 1; the labels say what runs.",

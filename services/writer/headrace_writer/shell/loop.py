@@ -20,6 +20,7 @@ from headrace_writer.core.ownership import Ownership
 from headrace_writer.shell.batch_store import BatchStore
 from headrace_writer.shell.clock import Clock, Deadline
 from headrace_writer.shell.delivery_runner import Delivery, Offsets
+from headrace_writer.shell.tracer import NoTracer, Tracer
 from headrace_writer.telemetry import SignalMetrics
 
 # While a delivery is on its way the loop looks after it this often; otherwise it may wait longer.
@@ -111,6 +112,7 @@ class SignalLoop:
         """The drain deadline has passed: inserts that still repeat may end."""
         self._gaps: dict[int, tuple[int, int]] = {}
         self._at_once = 1
+        self.tracer: Tracer = NoTracer()
 
     def attach(self, consumer: GroupMember) -> None:
         """The consumer needs its listener first; so it arrives after."""
@@ -221,13 +223,16 @@ class SignalLoop:
             self._settle()
 
     def _start(self, steps: Any, finish: Callable[[Any], None]) -> None:
-        self._delivery = Delivery(steps, self.ownership.since_now())
+        self._delivery = Delivery(steps, self.ownership.since_now(), self.tracer.effect)
         self._finish = finish
 
     def _deliver(self, reason: str) -> None:
+        waited_s = self._backlog.waited(self._clock.monotonic())
         messages = self._backlog.cut()
+        self.tracer.begin(reason, messages, waited_s)
         plan, rest = self._store.decode(messages, self.ownership.position)
         self._backlog.put_back(rest, self._clock.monotonic())
+        self.tracer.decoded()
         self._metrics.batch_closed(reason, plan)
         self._in_flight = (plan, messages[: len(messages) - len(rest)])
         completed, self.ownership.completed = self.ownership.completed, {}
@@ -238,6 +243,7 @@ class SignalLoop:
         plan, messages = self._in_flight
         self._in_flight = None
         self._stored_at = self._clock.monotonic()
+        self.tracer.end(outcome)
         if isinstance(outcome, Stored):
             for partition, end in plan.ends.items():
                 if partition in self.ownership.position:
