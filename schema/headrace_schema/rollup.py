@@ -22,7 +22,12 @@ from headrace_schema.render import Deployment, fill
 from headrace_schema.retention import local
 
 ATTEMPTS = 3
-_KEPT_DAYS = re.compile(r"toIntervalDay\((\d+)\)")
+_TTL = re.compile(r"\bTTL (.*?)(?:\bSETTINGS\b|$)", re.DOTALL)
+# What a TTL says besides how many days rows live: names, where parts move to, the end of a day.
+_NO_LIMIT = re.compile(
+    r"'(?:[^'\\]|\\.)*'|toDateTime\(\w+\) \+ toIntervalDay\(\d+\) TO VOLUME"
+    r"|toStartOfDay\(.*? \+ toIntervalDay\(1\)\)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +67,20 @@ def refusal(connection: Connection, deployment: Deployment, day: date) -> str:
     if day >= today:
         return f"{day} is not over: rebuild it when it is"
     created = connection.execute(f"SHOW CREATE TABLE {_table(deployment, 'otel_traces')}")[0][0]
-    kept = min(map(int, _KEPT_DAYS.findall(str(created))), default=None)
+    kept = kept_days(str(created))
     if not rows or (kept is not None and day + timedelta(days=kept) <= today):
         return f"the spans of {day} are gone, or some of them: the rollup is what is left of them"
     return ""
+
+
+def kept_days(created: str) -> int | None:
+    """After how many days the first rows of a table go, by what SHOW CREATE says; None for never.
+
+    Where limits differ by service or tenant it is the shortest of them.
+    """
+    match = _TTL.search(created)
+    limits = [int(n) for n in re.findall(r"\d+", _NO_LIMIT.sub("", match[1]))] if match else []
+    return min((days for days in limits if days), default=None)
 
 
 def rebuild(connection: Connection, deployment: Deployment, day: date) -> list[Difference]:
