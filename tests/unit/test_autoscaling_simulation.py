@@ -101,6 +101,15 @@ def test_a_target_of_lag_compounds_to_the_maximum_during_an_outage() -> None:
     assert not verdicts(found, load)["no writers for a stalled ClickHouse"]
 
 
+def test_the_charts_kafka_trigger_follows_a_load_but_not_a_stall() -> None:
+    kafka = replace(CHART, trigger=Trigger("messages", 840))
+    hill = Load("hill", ((0, PEAK / 10), (3_600, PEAK), (7_200, PEAK / 2)))
+    assert all(verdicts(simulate(kafka, hill, WORLD), hill).values())
+    load = named("stall", PEAK / 10, PEAK)
+    found = verdicts(simulate(kafka, load, WORLD), load)
+    assert not found["no writers for a stalled ClickHouse"]
+
+
 @pytest.mark.parametrize(("capped", "end"), [(True, 22), (False, 24)])
 def test_kafkas_capped_lag_stalls_at_22_of_24(capped: bool, end: int) -> None:
     # 24 partitions over 22 replicas are a ratio of 1.09, which the tolerance takes for 1.

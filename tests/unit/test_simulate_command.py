@@ -1,5 +1,6 @@
 """`headrace simulate autoscale`: what it reads, prints, draws and refuses."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ SMALL = ["--base", "10000", "--peak", "100000"]
 
 
 def test_the_default_is_the_charts() -> None:
-    assert read(SAMPLE) == policy_of("traces")
+    assert read(SAMPLE, "traces") == policy_of("traces")
 
 
 def test_the_threshold_is_what_a_writer_takes_less_its_reserve() -> None:
@@ -85,7 +86,21 @@ def changed(tmp_path: Path, document: Any) -> str:
 def test_a_file_may_hold_other_documents(tmp_path: Path) -> None:
     sample = yaml.safe_load(SAMPLE.read_text())
     path = changed(tmp_path, [{"kind": "Deployment"}, sample, None])
-    assert read(Path(path)) == policy_of("traces")
+    assert read(Path(path), "traces") == policy_of("traces")
+
+
+def test_of_several_the_signals_own_is_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample = yaml.safe_load(SAMPLE.read_text())
+    other = copy.deepcopy(sample)
+    other["metadata"]["name"] = "headrace-writer-metrics"
+    other["spec"]["triggers"][0]["metadata"]["threshold"] = "700"
+    path = changed(tmp_path, [sample, other])
+    main([*COMMAND, "--scaled-object", path, "--signal", "metrics", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["policy"]["trigger"]["threshold"] == 700
+    assert found["writers"]["rows_per_s"] == pytest.approx(1_000)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +121,8 @@ def test_what_is_not_there_is_refused(
 @pytest.mark.parametrize(
     ("documents", "said"),
     [
-        ([], "0 ScaledObjects"),
+        ([], "0 ScaledObjects of traces"),
+        ([{"kind": "ScaledObject", "metadata": {"name": "logs"}}] * 2, "0 ScaledObjects of traces"),
         (
             [{"kind": "ScaledObject", "spec": {"minReplicaCount": 1, "triggers": [7]}}],
             "AttributeError",

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from headrace_writer.commands.size import count, positive
 from headrace_writer.core.autoscaling import loads
-from headrace_writer.core.autoscaling.defaults import policy_of, writer_of
+from headrace_writer.core.autoscaling.defaults import UTILIZATION, policy_of, writer_of
 from headrace_writer.core.autoscaling.fleet import Coefficients
 from headrace_writer.core.autoscaling.loads import Load
 from headrace_writer.core.autoscaling.scaled_object import ScaledObject, parse
@@ -42,7 +42,8 @@ STEP = 10
 EXAMPLES = """examples:
   headrace simulate autoscale                                    the chart's policy, load × 10
   headrace simulate autoscale --trace stall --plot stall.svg
-  headrace simulate autoscale --scaled-object so.yaml --base 10000 --peak 100000
+  helm template headrace deploy/helm/headrace --set autoscaling.enabled=true > all.yaml
+  headrace simulate autoscale --scaled-object all.yaml --base 10000 --peak 100000
   headrace simulate autoscale --trace monday.csv --partitions 48 --json
       monday.csv: seconds,rows per second[,1 while ClickHouse takes nothing]
 """
@@ -75,7 +76,7 @@ def add_parser(commands: Any) -> None:
     )
     one.add_argument(
         "--rows-per-second", type=positive, metavar="N",
-        help="what one writer takes (default: what the chart's CPU request takes)",
+        help="what one writer takes (default: threshold / 0.7, as the chart makes it)",
     )  # fmt: skip
     one.add_argument(
         "--rows-per-message", type=positive, default=1_000, metavar="N",
@@ -87,10 +88,13 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Simulate and print. Raises ConfigError."""
-    policy = read(args.scaled_object) if args.scaled_object else policy_of(args.signal)
-    writer = replace(writer_of(args.signal), partitions=args.partitions or policy.maximum)
+    path, signal = args.scaled_object, args.signal
+    policy = read(path, signal) if path else policy_of(signal)
+    writer = replace(writer_of(signal), partitions=args.partitions or policy.maximum)
     if args.rows_per_second:
         writer = replace(writer, rows_per_s=args.rows_per_second)
+    elif policy.trigger.source == "required":
+        writer = replace(writer, rows_per_s=policy.trigger.threshold / UTILIZATION)
     world = World(writer, args.rows_per_message)
     load = read_load(args, policy, writer.rows_per_s)
     found = simulate(policy, load, world)
@@ -108,8 +112,8 @@ def run(args: argparse.Namespace) -> int:
     return 0 if all(one.held for one in checks) else FAILED
 
 
-def read(path: Path) -> ScaledObject:
-    """The ScaledObject in a file, which may hold other documents beside it."""
+def read(path: Path, signal: str) -> ScaledObject:
+    """The ScaledObject in a file; of several, that whose name ends in the signal."""
     try:
         documents = list(yaml.safe_load_all(path.read_text()))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -118,10 +122,12 @@ def read(path: Path) -> ScaledObject:
     found = [
         one for one in documents if isinstance(one, dict) and one.get("kind") == "ScaledObject"
     ]
-    if len(found) != 1:
-        msg = f"--scaled-object {path}: {len(found)} ScaledObjects in it, where one is expected"
-        raise ConfigError(msg)
     try:
+        if len(found) > 1:
+            found = [one for one in found if one["metadata"]["name"].endswith(signal)]
+        if len(found) != 1:
+            msg = f"--scaled-object {path}: {len(found)} ScaledObjects of {signal} (--signal) in it"
+            raise ConfigError(msg)
         return parse(found[0])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         msg = f"--scaled-object {path}: {type(error).__name__}: {error}"

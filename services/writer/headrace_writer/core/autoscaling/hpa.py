@@ -1,7 +1,7 @@
 """How KEDA and the Horizontal Pod Autoscaler come from a metric to a number of replicas.
 
-After their documentation and behaviour at Kubernetes 1.37 and KEDA 2.21: KEDA turns missing values
-into a fallback; the HPA proposes (tolerance, ratio), stabilizes (windows) and limits (policies).
+After their documentation and sources: KEDA turns missing values into a fallback; the HPA proposes
+(ratio, tolerance), stabilizes (windows) and limits (policies).
 """
 
 import math
