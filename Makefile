@@ -75,6 +75,7 @@ dbt: ## dbt for the project in schema/dbt, in .cache/dbt; a minute the first tim
 test: setup dbt ## every test: kernel, unit, property, contract, integration, chaos
 	@if [ -e services/kernel/Cargo.toml ]; then \
 	  cargo test -q --manifest-path services/kernel/Cargo.toml; fi
+	@bash deploy/native/setup/helm.sh
 	@$(PYTHON) -m pytest $(ARGS)
 
 .PHONY: check

