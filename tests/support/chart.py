@@ -1,4 +1,4 @@
-"""The Helm chart as tests read it: rendered by helm for a set of values, held to published schemas."""
+"""The Helm chart as tests read it: rendered for a set of values, held to published schemas."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def helm(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     done = subprocess.run(
         [tools() / "helm", *arguments],
         capture_output=True, text=True, check=False, timeout=60,
-        env={**os.environ, "HELM_CACHE_HOME": str(KUBE / "home"), "HELM_CONFIG_HOME": str(KUBE / "home")},
+        env=os.environ | dict.fromkeys(("HELM_CACHE_HOME", "HELM_CONFIG_HOME"), str(KUBE / "home")),
     )  # fmt: skip
     done.stderr = "\n".join(
         line for line in done.stderr.splitlines() if "found symbolic link" not in line
@@ -53,10 +53,10 @@ def helm(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
 
 
 def chosen(values: str, changes: Sequence[str] = ()) -> list[str]:
-    """Helm's arguments for a set of values and `path=value` changes to it."""
+    """Helm's arguments for a set of values and `path=JSON` changes to it."""
     file = VALUES[values]
     files = [] if file is None else ["--values", str(file)]
-    return files + [part for change in changes for part in ("--set", change)]
+    return files + [part for change in changes for part in ("--set-json", change)]
 
 
 @cache
@@ -100,7 +100,7 @@ def variables(objects: Sequence[Object], pod: Object) -> dict[str, str]:
 
 
 def _closed(schema: Any) -> Any:
-    """A CRD's schema that refuses unknown fields, as the API server does under strict validation."""
+    """A CRD's schema that refuses unknown fields, as a strict API server does."""
     if isinstance(schema, list):
         return [_closed(each) for each in schema]
     if not isinstance(schema, dict):

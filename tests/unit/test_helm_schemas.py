@@ -1,4 +1,4 @@
-"""The chart and its examples are valid: for helm, for Kubernetes, for the operators, for the Collector."""
+"""Chart and examples are valid: for helm, Kubernetes, the operators and the Collector."""
 
 import copy
 import re
