@@ -175,6 +175,7 @@ def test_tls_and_sasl_reach_the_writer() -> None:
         variables(objects, lasting(objects)["headrace-writer-logs"])["HEADRACE_KAFKA_EXTRA"]
     )
     assert extra == {
+        "client.rack": "zone-1",
         "security.protocol": "SASL_SSL",
         "sasl.mechanism": "SCRAM-SHA-512",
         "sasl.username": "headrace",

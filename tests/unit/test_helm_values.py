@@ -155,6 +155,7 @@ def test_the_notes_warn_of_what_is_missing() -> None:
         ("autoscaling.minReplicas=40", "kafka.partitions.traces is 24"),
         ("kafka.bootstrapServers=kafka", "/kafka/bootstrapServers"),
         ("kafka.sasl.mechanism=PLAIN", "/kafka/sasl/username"),
+        ("kafka.extra.sasl\\.password=x", "sasl.password"),
         ("clickhouse.shards[0][0]=host", "/clickhouse/shards/0/0"),
         ("writer.settings.batch_max_byte=3", "batch_max_bytes"),
         ("writer.settings.http_listen=x", "http_listen"),

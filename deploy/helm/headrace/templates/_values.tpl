@@ -43,10 +43,10 @@
 {{- $ports | uniq | toJson -}}
 {{- end -}}
 
-{{/* librdkafka's settings for TLS and SASL. */}}
+{{/* librdkafka's settings: TLS, SASL, and what was given beside. */}}
 {{- define "headrace.kafkaExtra" -}}
 {{- $kafka := .Values.kafka -}}
-{{- $extra := dict -}}
+{{- $extra := deepCopy $kafka.extra -}}
 {{- if and $kafka.tls.enabled $kafka.sasl.mechanism }}{{ $_ := set $extra "security.protocol" "SASL_SSL" }}
 {{- else if $kafka.tls.enabled }}{{ $_ := set $extra "security.protocol" "SSL" }}
 {{- else if $kafka.sasl.mechanism }}{{ $_ := set $extra "security.protocol" "SASL_PLAINTEXT" }}{{ end -}}
