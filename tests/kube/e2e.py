@@ -15,7 +15,7 @@ import yaml
 from support.chart import CHART, EXAMPLES, NAMESPACE, VALUES, tools
 from support.control_plane import Kube, Nodes, control_plane
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 VALUES_FILE = str(VALUES["production"])
 
 
@@ -39,7 +39,7 @@ def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]:
 def release(kube: Kube) -> Kube:
     """The chart, installed for production; helm waits for hooks and for everything to be ready."""
     done = kube.run("helm", "install", "headrace", CHART, "--namespace", NAMESPACE, "--values",
-                    VALUES_FILE, "--wait", "--timeout", "4m")  # fmt: skip
+                    VALUES_FILE, "--wait", "--timeout", "8m")  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     # What a namespace's profile dislikes comes back as a warning.
     assert "violate PodSecurity" not in done.stderr
@@ -83,7 +83,7 @@ def test_one_pod_of_a_kind_may_be_evicted(release: Kube) -> None:
 
 
 def test_helm_test_runs_the_audit(release: Kube) -> None:
-    done = release.run("helm", "test", "headrace", "--namespace", NAMESPACE, "--timeout", "1m")
+    done = release.run("helm", "test", "headrace", "--namespace", NAMESPACE, "--timeout", "4m")
     assert done.returncode == 0, done.stderr
     [pod] = release.get("pods", "-n", NAMESPACE, "--field-selector=metadata.name=headrace-audit")
     assert pod["spec"]["containers"][0]["args"] == ["audit", "--since=15m"]
@@ -93,7 +93,7 @@ def test_an_upgrade_rolls_what_changed(release: Kube) -> None:
     before = generations(release)
     done = release.run("helm", "upgrade", "headrace", CHART, "--namespace", NAMESPACE, "--values",
                        VALUES_FILE, "--set", "writer.settings.batch_max_bytes=50000000",
-                       "--wait", "--timeout", "4m")  # fmt: skip
+                       "--wait", "--timeout", "8m")  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     after = generations(release)
     assert {name for name in before if before[name] != after[name]} == {

@@ -7,9 +7,12 @@ kubelet and no container: `Nodes` binds pods and reports what a kubelet would if
 import json
 import os
 import socket
+import ssl
 import subprocess
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -22,7 +25,11 @@ from support.chart import KUBE
 
 BINARY = CACHE / "tools" / "headrace-kube"
 NODE = "paper"
+TOKEN = "paper"
 POLL_S = 0.3
+CONTENT = {"POST": "application/json", "PATCH": "application/merge-patch+json"}
+# Its certificate is its own, and it listens on loopback alone.
+UNCHECKED = ssl._create_unverified_context()
 
 
 def free_port() -> int:
@@ -34,7 +41,8 @@ def free_port() -> int:
 class Kube:
     """kubectl and helm against one API server."""
 
-    def __init__(self, kubeconfig: Path) -> None:
+    def __init__(self, kubeconfig: Path, port: int) -> None:
+        self._server = f"https://127.0.0.1:{port}"
         self.environment = os.environ | {"KUBECONFIG": str(kubeconfig)}
         home = {"HELM_CACHE_HOME": str(KUBE / "home"), "HELM_CONFIG_HOME": str(KUBE / "home")}
         self.environment |= home
@@ -43,9 +51,23 @@ class Kube:
         """The process, ended; nothing is raised."""
         return subprocess.run(
             [KUBE / program, *arguments],
-            input=given, capture_output=True, text=True, check=False, timeout=300,
+            input=given, capture_output=True, text=True, check=False, timeout=600,
             env=self.environment,
         )  # fmt: skip
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """One request, without a process for it. None when the server refuses."""
+        request = urllib.request.Request(
+            self._server + path, json.dumps(body).encode() if body else None,
+            {"Authorization": f"Bearer {TOKEN}", "Content-Type": CONTENT.get(method, "")},
+            method=method,
+        )  # fmt: skip
+        try:
+            with urllib.request.urlopen(request, timeout=30, context=UNCHECKED) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            error.close()
+            return None
 
     def get(self, *arguments: str) -> list[dict[str, Any]]:
         """What kubectl finds, as objects."""
@@ -86,26 +108,21 @@ class Nodes:
 
     def _work(self) -> None:
         while not self._stop.wait(POLL_S):
-            for pod in self._kube.get("pods", "--all-namespaces"):
+            for pod in self._kube.call("GET", "/api/v1/pods")["items"]:
                 self._advance(pod)
 
     def _advance(self, pod: dict[str, Any]) -> None:
+        """One step of a pod's life. A refusal means that it changed meanwhile: next time."""
         name, space = pod["metadata"]["name"], pod["metadata"]["namespace"]
+        path = f"/api/v1/namespaces/{space}/pods/{name}"
         if pod["metadata"].get("deletionTimestamp"):
-            self._kube.run("kubectl", "delete", "pod", name, "-n", space, "--grace-period=0",
-                           "--force", "--wait=false")  # fmt: skip
+            self._kube.call("DELETE", f"{path}?gracePeriodSeconds=0")
         elif "nodeName" not in pod["spec"]:
-            binding = {
-                "apiVersion": "v1", "kind": "Binding", "metadata": {"name": name},
-                "target": {"apiVersion": "v1", "kind": "Node", "name": NODE},
-            }  # fmt: skip
-            self._kube.run("kubectl", "create", "--raw",
-                           f"/api/v1/namespaces/{space}/pods/{name}/binding", "-f", "-",
-                           given=json.dumps(binding))  # fmt: skip
+            target = {"apiVersion": "v1", "kind": "Node", "name": NODE}
+            binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}}
+            self._kube.call("POST", f"{path}/binding", {**binding, "target": target})
         elif pod["status"].get("phase") == "Pending":
-            patch = json.dumps({"status": _status(pod)})
-            self._kube.run("kubectl", "patch", "pod", name, "-n", space, "--subresource=status",
-                           "--type=merge", "-p", patch)  # fmt: skip
+            self._kube.call("PATCH", f"{path}/status", {"status": _status(pod)})
 
 
 def _status(pod: dict[str, Any]) -> dict[str, Any]:
@@ -137,10 +154,10 @@ def control_plane(folder: Path) -> Iterator[Kube]:
     client, peer, secure, manager = (free_port() for _ in range(4))
     keys, tokens = folder / "sa.key", folder / "tokens"
     subprocess.run(["openssl", "genrsa", "-out", keys, "2048"], check=True, capture_output=True)
-    tokens.write_text("paper,admin,admin,system:masters\n")
+    tokens.write_text(f"{TOKEN},admin,admin,system:masters\n")
     kubeconfig = folder / "kubeconfig"
     kubeconfig.write_text(yaml.safe_dump(_kubeconfig(secure)))
-    kube = Kube(kubeconfig)
+    kube = Kube(kubeconfig, secure)
     with ExitStack() as processes:
         for command in (
             ["etcd", f"--data-dir={folder / 'etcd'}", "--unsafe-no-fsync",
@@ -170,7 +187,7 @@ def _kubeconfig(port: int) -> dict[str, Any]:
     return {
         "apiVersion": "v1", "kind": "Config", "current-context": "paper",
         "clusters": [{"name": "paper", "cluster": cluster}],
-        "users": [{"name": "admin", "user": {"token": "paper"}}],
+        "users": [{"name": "admin", "user": {"token": TOKEN}}],
         "contexts": [{"name": "paper", "context": {"cluster": "paper", "user": "admin"}}],
     }  # fmt: skip
 
@@ -192,7 +209,14 @@ def _process(command: Sequence[str], log: Path) -> Iterator[None]:
 
 def _until_ready(kube: Kube, folder: Path) -> None:
     deadline = time.monotonic() + 120
-    while kube.run("kubectl", "get", "--raw", "/readyz").returncode != 0:
+    while not _listens(kube):
         log = (folder / "kube-apiserver.log").read_text()[-2000:]
         assert time.monotonic() < deadline, f"the API server is not ready:\n{log}"
         time.sleep(POLL_S)
+
+
+def _listens(kube: Kube) -> bool:
+    try:
+        return kube.call("GET", "/api/v1/namespaces/default") is not None
+    except OSError:
+        return False

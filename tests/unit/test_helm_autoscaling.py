@@ -9,6 +9,8 @@ import yaml
 
 from headrace_native.spec import ROOT
 from headrace_writer import config
+from headrace_writer.core.autoscaling.defaults import policy_of
+from headrace_writer.core.autoscaling.scaled_object import parse
 from support.chart import NAMESPACE, VALUES, Object, of_kind, rendered, tools
 
 WRITERS = {f"headrace-writer-{signal}": signal for signal in config.SIGNALS}
@@ -76,6 +78,11 @@ def test_without_prometheus_lag_is_what_four_seconds_of_a_writer_leave() -> None
     assert metadata["excludePersistentLag"] == "false"
     [login] = of_kind(rendered("kafka-trigger"), "TriggerAuthentication").values()
     assert trigger["authenticationRef"] == {"name": login["metadata"]["name"]}
+
+
+def test_the_simulator_plays_the_chart() -> None:
+    for name, scaled in scaled_objects("default", "autoscaling.enabled=true").items():
+        assert parse(scaled) == policy_of(WRITERS[name])
 
 
 def keda(kind: str) -> dict[str, Any]:
