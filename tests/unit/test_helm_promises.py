@@ -185,6 +185,25 @@ def test_tls_and_sasl_reach_the_writer() -> None:
     }
 
 
+def test_own_spans_go_to_the_agents_and_are_let_through() -> None:
+    objects = rendered("production", 'networkPolicy.clients=[{"podSelector":{}}]')
+    given = variables(objects, lasting(objects)["headrace-writer-traces"])
+    assert given["HEADRACE_TRACE_ENDPOINT"] == "headrace-agent.telemetry.svc:4317"
+    policies = of_kind(objects, "NetworkPolicy")
+    [out] = [
+        rule["to"][0]["podSelector"]
+        for rule in policies["headrace-writer-traces"]["spec"]["egress"]
+        if rule["ports"] == [{"port": 4317}]
+    ]
+    assert selects(out, lasting(objects)["headrace-agent"]["metadata"]["labels"])
+    [come] = [
+        rule["from"][0]["podSelector"]
+        for rule in policies["headrace-agent"]["spec"]["ingress"]
+        if rule["ports"] == [{"port": 4317}]
+    ]
+    assert selects(come, lasting(objects)["headrace-writer-traces"]["metadata"]["labels"])
+
+
 def checksums(*changes: str) -> dict[str, str]:
     found = {}
     for name, template in lasting(rendered("production", *changes)).items():

@@ -162,6 +162,7 @@ def test_the_notes_warn_of_what_is_missing() -> None:
         ("writer.image.tag=latest", "/writer/image/tag"),
         ("gatway.enabled=true", "gatway"),
         ("retention.traces=soon", "/retention/traces"),
+        ("agent.enabled=false", "writer.ownSpans needs agent.enabled"),
         ("gateway.enabled=false", "agent.enabled needs gateway.enabled"),
     ],
 )

@@ -64,6 +64,19 @@
 {{- if $extra }}{{ toJson $extra }}{{ end -}}
 {{- end -}}
 
+{{/* Where writers send spans of their own: agent, gateway, or nowhere. */}}
+{{- define "headrace.ownSpansTarget" -}}
+{{- if .Values.writer.ownSpans.enabled -}}
+{{- if .Values.agent.enabled -}}
+agent
+{{- else if and .Values.gateway.enabled (not .Values.gateway.auth.secretName) (not .Values.gateway.tls.secretName) -}}
+gateway
+{{- else -}}
+{{- fail "writer.ownSpans needs agent.enabled, or gateways without a token and TLS: writers send in plain text" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What every headrace command is told (docs/configuration.md), as a YAML map. */}}
 {{- define "headrace.settings" -}}
 {{- $values := .Values -}}
@@ -97,6 +110,10 @@ HEADRACE_CLICKHOUSE_CA_FILE: /etc/headrace/clickhouse-ca/ca.crt
 {{- end }}
 HEADRACE_DRAIN_DEADLINE_S: {{ $values.writer.drainDeadlineSeconds | quote }}
 HEADRACE_START_TIMEOUT_S: {{ $values.writer.startTimeoutSeconds | quote }}
+{{- with include "headrace.ownSpansTarget" . }}
+HEADRACE_TRACE_ENDPOINT: "{{ include "headrace.fullname" $ }}-{{ . }}.{{ $.Release.Namespace }}.svc:4317"
+HEADRACE_TRACE_EVERY_S: {{ $values.writer.ownSpans.everySeconds | quote }}
+{{- end }}
 # The image has the kernel; falling back to the slow decoder would hide that it does not load.
 HEADRACE_DECODER: native
 {{- range $name, $value := $values.writer.settings }}
