@@ -75,6 +75,7 @@ dbt: ## dbt for the project in schema/dbt, in .cache/dbt; a minute the first tim
 test: setup dbt ## every test: kernel, unit, property, contract, integration, chaos
 	@if [ -e services/kernel/Cargo.toml ]; then \
 	  cargo test -q --manifest-path services/kernel/Cargo.toml; fi
+	@bash deploy/native/setup/helm.sh
 	@$(PYTHON) -m pytest $(ARGS)
 
 .PHONY: check
@@ -135,6 +136,12 @@ autoscale-run: setup ## real writers scaled 1 → n → 1 while load steps × 10
 .PHONY: chaos
 chaos: setup ## faults against a real cluster under load; ARGS="--seed 7" repeats, "--mutants" switches protections off
 	@PYTHONPATH=tests:deploy/native $(PYTHON) -m chaos $(ARGS)
+
+.PHONY: kube-e2e
+kube-e2e: setup ## the Helm chart in a real control plane (compiled once, a quarter of an hour), pods on paper
+	@bash deploy/native/setup/helm.sh
+	@bash deploy/native/setup/kube.sh
+	@$(PYTHON) -m pytest tests/kube/e2e.py $(ARGS)
 
 .PHONY: docs
 docs: setup ## write the generated pages (docs/configuration.md, docs/metrics.md, …)

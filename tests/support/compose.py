@@ -20,11 +20,16 @@ VARIABLE = re.compile(r"\$\{(\w+)\}")
 Service = Mapping[str, Any]
 
 
+def read_env(file: str) -> dict[str, str]:
+    """What a file of variables sets."""
+    lines = (FOLDER / file).read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
 @cache
 def variables() -> dict[str, str]:
     """What .env sets."""
-    lines = (FOLDER / ".env").read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    return read_env(".env")
 
 
 @cache
@@ -71,8 +76,10 @@ def tool() -> list[str]:
     return ["docker-compose"]
 
 
-def validate(folder: Path, files: Sequence[str] = FILES) -> subprocess.CompletedProcess[str]:
-    """`docker compose config` over files of a folder."""
+def validate(
+    folder: Path, files: Sequence[str] = FILES, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """`docker compose config` over files of a folder; `variables` win over its .env."""
     chosen = [part for file in files for part in ("-f", str(folder / file))]
     return subprocess.run(
         [*tool(), *chosen, "config", "--quiet"],
@@ -81,5 +88,5 @@ def validate(folder: Path, files: Sequence[str] = FILES) -> subprocess.Completed
         check=False,
         timeout=60,
         cwd=folder,
-        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent"},
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent", **(variables or {})},
     )

@@ -34,7 +34,8 @@ gateway_configurations() {
 check "ruff" .venv/bin/ruff check .
 check "ruff format" .venv/bin/ruff format --check .
 check "mypy" .venv/bin/mypy services/writer/headrace_writer schema/headrace_schema \
-  loadgen/headrace_loadgen deploy/native/headrace_native deploy/observability/headrace_dashboards tests
+  loadgen/headrace_loadgen deploy/native/headrace_native deploy/observability/headrace_dashboards \
+  deploy/helm/headrace_chart tests
 check "shell syntax" shell_syntax
 check "gateway configurations" gateway_configurations
 check "generated pages" bash deploy/native/setup/docs.sh --check

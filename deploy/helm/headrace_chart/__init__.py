@@ -1,0 +1,1 @@
+"""The Helm chart's README, from the comments of its values.yaml."""
