@@ -100,6 +100,10 @@ bench-check: setup ## the kernel against docs/benchmarks/baseline.json, by instr
 bench-curves: setup ## CPU per span over request size, attributes, shards, partitions; writes docs/benchmarks
 	@PYTHONPATH=tests:deploy/native $(PYTHON) -m bench.curves $(ARGS)
 
+.PHONY: bench-storage
+bench-storage: setup ## bytes on disk per span, point and log by column; writes docs/benchmarks; ARGS=--candidates tries codecs
+	@PYTHONPATH=tests:deploy/native $(PYTHON) -m bench.storage $(ARGS)
+
 # Measures processes of this machine by cluster.json, which containers have not.
 .PHONY: native-only
 native-only:

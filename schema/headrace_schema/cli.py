@@ -1,4 +1,4 @@
-"""`headrace migrate`: status, apply, dry-run."""
+"""`headrace migrate`: status, check, apply, dry-run."""
 
 import argparse
 import json
@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol, TextIO, cast, get_args
 
-from headrace_schema.check import Difference, differences
+from headrace_schema.check import Difference, by_table, differences
 from headrace_schema.connection import Connect, Connection, Node, driver_connect
+from headrace_schema.danger import danger
 from headrace_schema.model import Dialect
 from headrace_schema.render import Deployment, MigrationError, Topology, migrations
 from headrace_schema.runner import (
@@ -21,6 +22,13 @@ from headrace_schema.runner import (
     preparation,
     versions,
 )
+
+EXAMPLES = """examples:
+  headrace migrate status             what is applied on each replica
+  headrace migrate check              exit 1 and the mending statements where tables differ
+  headrace migrate dry-run            the SQL that apply would run
+  headrace migrate apply              run it; again after a replica was down
+"""
 
 # The exit codes of all of headrace's commands.
 OK, FAILED, USAGE, UNREACHABLE = range(4)
@@ -53,7 +61,10 @@ def add_migrate_parser(
 ) -> argparse.ArgumentParser:
     """Add `migrate` with its actions. `parents` bring options that every action shall take."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "migrate", help="create and change the tables in ClickHouse"
+        "migrate",
+        help="create and change the tables in ClickHouse",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--json", action="store_true", help="print JSON instead of text")
@@ -63,10 +74,20 @@ def add_migrate_parser(
     status.add_argument(
         "--check",
         action="store_true",
-        help="also compare every table's columns with this release; exit 1 on any difference "
-        "or pending migration",
+        help="the same as the action check",
     )
-    actions.add_parser("apply", parents=both, help="bring every replica up to date")
+    actions.add_parser(
+        "check",
+        parents=both,
+        help="compare every table and view with this release: columns, codecs, indexes, keys, "
+        "settings, queries; say how to mend; exit 1 on any difference or pending migration",
+    )
+    apply = actions.add_parser("apply", parents=both, help="bring every replica up to date")
+    apply.add_argument(
+        "--allow-dangerous",
+        action="store_true",
+        help="also run statements that lose or rewrite rows; without, they are refused",
+    )
     dry_run = actions.add_parser("dry-run", parents=both, help="print the SQL that apply would run")
     dry_run.add_argument(
         "--all",
@@ -138,9 +159,16 @@ class _Command:
         with self._fleet:
             if len(self._fleet.unreachable) == len(self._fleet.nodes):
                 return self._nobody(action)
-            return {"status": self._status, "apply": self._apply, "dry-run": self._dry_run}[
-                action
-            ]()
+            return {
+                "status": self._status,
+                "check": self._status,
+                "apply": self._apply,
+                "dry-run": self._dry_run,
+            }[action]()
+
+    @property
+    def _checks(self) -> bool:
+        return self._args.migrate_action == "check" or getattr(self._args, "check", False)
 
     def fail(self, code: int, message: str) -> int:
         if self._args.json:
@@ -176,7 +204,7 @@ class _Command:
     def _apply(self) -> int:
         deployment = self._deployment()
         say = (lambda _: None) if self._args.json else self._line
-        done = self._runner(deployment).apply(say)
+        done = self._runner(deployment).apply(say, allow_dangerous=self._args.allow_dangerous)
         if self._args.json:
             self._print(
                 {
@@ -199,7 +227,7 @@ class _Command:
         deployment = self._deployment()
         status = self._runner(deployment).status()
         drift: dict[Node, list[Difference]] = {}
-        if self._args.check:
+        if self._checks:
             for node in self._fleet.reachable():
 
                 def compare(connection: Connection, node: Node = node) -> None:
@@ -219,7 +247,7 @@ class _Command:
         if self._fleet.unreachable:
             return UNREACHABLE
         behind = any(m.state in ("pending", "changed") for each in status for m in each.migrations)
-        return FAILED if self._args.check and (behind or any(drift.values())) else OK
+        return FAILED if self._checks and (behind or any(drift.values())) else OK
 
     def _dry_run(self) -> int:
         deployment = self._deployment()
@@ -262,6 +290,8 @@ class _Command:
         for migration, nodes in todo:
             self._line(f"-- {migration} for {deployment} on {', '.join(nodes)}\n")
             for _, sql in migration.statements:
+                if why := danger(sql):
+                    self._line(f"-- needs --allow-dangerous: {why}")
                 self._line(f"{sql};\n")
         if not todo:
             self._line("-- nothing to do: every replica that answers is up to date")
@@ -278,13 +308,22 @@ class _Command:
             at = f"  {each.applied_at:%Y-%m-%d %H:%M:%S} UTC" if each.applied_at else ""
             self._line(f"  {each.state:8} {each.number:04d}_{each.name}{at}")
         if drift is not None:
-            missing = [each.table for each in drift if not each.column]
-            self._line("  columns: " + ("as this release expects" if not drift else "different"))
-            if missing:
-                self._line(f"    missing tables: {', '.join(missing)}")
-            for difference in drift:
-                if difference.column:
-                    self._line(f"    {difference}")
+            self._print_drift(drift)
+
+    def _print_drift(self, drift: list[Difference]) -> None:
+        self._line("  tables: " + ("as this release has them" if not drift else "different"))
+        missing = [each.table for each in drift if each.aspect == "table"]
+        if missing:
+            self._line(f"    missing tables: {', '.join(missing)}")
+        for found in by_table(drift).values():
+            for each in found:
+                if each.aspect != "table":
+                    self._line(f"    {each}")
+        if drift:
+            self._line("  to mend, unless a pending migration does it:")
+            for each in drift:
+                for line in each.mend.splitlines():
+                    self._line(f"    {line}")
 
     def _who_is_missing(self) -> str:
         return "; ".join(f"{node}: {why}" for node, why in self._fleet.unreachable.items())

@@ -55,6 +55,7 @@ USAGE = Table(
         "Minute",
         *(k for k in USAGE_KEYS if k not in ("ServiceName", "Model")),
     ),
+    kept_as="rollups",
     engine="AggregatingMergeTree",
     dialects=("modern",),
 )
@@ -121,6 +122,7 @@ CONTENT = Table(
         Column("IngestId", "UInt64"),
     ),
     time="Timestamp",
+    kept_as="content",
     order_by=("TraceId", "SpanId", "toDateTime({Timestamp})"),
     dialects=("modern",),
 )

@@ -28,7 +28,7 @@ class Column:
     name: str
     type: str = ""
     codec: str = ZSTD
-    """Empty: the server's default."""
+    """As the table was created; empty: the server's default."""
     fields: tuple[tuple[str, str], ...] = ()
     """(name, type) of the parts of a Nested column, whose own `type` is empty."""
     materialized: str = ""
@@ -38,6 +38,28 @@ class Column:
     """Its type in the legacy dialect, where that does not follow from `type`."""
     since: int = 1
     """The migration that brings the column. It freezes what earlier migrations render to."""
+    recoded: tuple[tuple[int, str], ...] = ()
+    """(migration, codec) of each later change, oldest first."""
+
+    def codec_at(self, migration: int) -> str:
+        """The codec once that migration is applied."""
+        return next((codec for at, codec in reversed(self.recoded) if at <= migration), self.codec)
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A skip index; modern dialect only."""
+
+    name: str
+    declaration: str
+    """Expression, TYPE and GRANULARITY."""
+    since: int = 1
+    dropped: int | None = None
+    """The migration that drops it, because no query got faster by it."""
+
+    def at(self, migration: int) -> bool:
+        """Whether the table has it once that migration is applied."""
+        return self.since <= migration and (self.dropped is None or migration < self.dropped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +74,16 @@ class Table:
     """Expressions. In braces, `{Timestamp}` is that time in whole seconds or finer, as time
     functions take it, and `{Attributes}` is a map as hash functions take it; both spell
     differently in the two dialects."""
-    indexes: tuple[tuple[str, str], ...] = ()
-    """(name, declaration) of skip indexes, modern dialect only."""
+    indexes: tuple[Index, ...] = ()
     engine: str = "MergeTree"
     """Of the MergeTree family, without `Replicated`."""
     dialects: tuple[Dialect, ...] = ("modern", "legacy")
     """Where it is a table; the other dialect may have a view of its name."""
     everywhere: bool = False
     """Small, and the same on every replica of every shard; no Distributed table spans it."""
+    kept_as: str = ""
+    """Whose retention the rows have: traces, metrics, logs, content or rollups; empty: for
+    ever."""
 
 
 def legacy_type(modern: str) -> str:

@@ -9,7 +9,7 @@ under headings that say where they run:
 
 A heading may name the only dialect that it is for: `-- VIEW legacy`.
 
-Words in braces depend on the deployment; `_Renderer` lists them. What was applied once must stay
+Words in braces depend on the deployment; `Renderer` lists them. What was applied once must stay
 what it was: a change is a new file, and a new column carries its number as `Column.since`.
 """
 
@@ -109,12 +109,14 @@ def render(files: Mapping[str, str], deployment: Deployment) -> tuple[Migration,
         if number != expected:
             msg = f"{file}: the next number is {expected:04d}; numbers have no gaps or twins"
             raise MigrationError(msg)
-        renderer = _Renderer(deployment, number)
+        renderer = Renderer(deployment, number)
         try:
             statements = tuple(
-                (section, renderer.fill(sql))
+                (section, filled)
                 for section, sql in _statements(files[file], deployment.dialect)
                 if section != "DISTRIBUTED" or deployment.topology == "cluster"
+                # A change that this dialect does not know is no statement.
+                if (filled := renderer.fill(sql))
             )
         except MigrationError as error:
             msg = f"{file}: {error}"
@@ -125,7 +127,7 @@ def render(files: Mapping[str, str], deployment: Deployment) -> tuple[Migration,
 
 def fill(sql: str, deployment: Deployment) -> str:
     """A statement outside of migrations, with the words in braces of this release."""
-    return _Renderer(deployment, LATEST).fill(sql)
+    return Renderer(deployment, LATEST).fill(sql)
 
 
 def _statements(text: str, dialect: Dialect) -> Iterator[tuple[Section, str]]:
@@ -163,7 +165,7 @@ def _next_section(before: Section | None, heading: Section) -> Section:
     return heading
 
 
-class _Renderer:
+class Renderer:
     """Fills the words in braces: `{word}` or `{word:argument}`, one method per word."""
 
     def __init__(self, deployment: Deployment, number: int) -> None:
@@ -196,7 +198,7 @@ class _Renderer:
     def _filled(self, word: str, argument: str) -> str | None:
         if word in ("spans", "usage", "content", "costs"):
             return self._select(word, argument)
-        if word in ("columns", "engine", "day", "order"):
+        if word in ("columns", "engine", "day", "order", "change_local", "change_distributed"):
             table = TABLES.get(argument)
             if table is None:
                 msg = f"{{{word}:{argument}}}: no table {argument} in columns.py"
@@ -233,12 +235,50 @@ class _Renderer:
     def _columns(self, table: Table) -> str:
         """The column list with codecs and indexes, as of this migration."""
         columns = [column for column in table.columns if column.since <= self._number]
-        if self._legacy:
-            lines = [_legacy_line(column) for column in columns if not column.materialized]
-        else:
-            lines = [_modern_line(column) for column in columns]
-            lines += [f"INDEX {name} {declaration}" for name, declaration in table.indexes]
+        lines = [line for column in columns if (line := self.column_line(column))]
+        if not self._legacy:
+            present = [index for index in table.indexes if index.at(self._number)]
+            lines += [f"INDEX {index.name} {index.declaration}" for index in present]
         return "(\n" + ",\n".join(f"    {line}" for line in lines) + "\n)"
+
+    def column_line(self, column: Column) -> str:
+        """The column's declaration as of this migration; empty where the dialect lacks it."""
+        if self._legacy:
+            return "" if column.materialized else _legacy_line(column)
+        return _modern_line(column, column.codec_at(self._number))
+
+    def _change_local(self, table: Table) -> str:
+        """ALTER of the table with the rows by all that columns.py has for this migration."""
+        changes = self._new_columns(table)
+        if not self._legacy:
+            changes += [
+                f"MODIFY COLUMN {quoted(name)} CODEC({codec})"
+                for column in table.columns
+                for at, codec in column.recoded
+                if at == self._number
+                for name, _ in flattened(column, "modern")
+            ]
+            changes += [
+                f"DROP INDEX IF EXISTS {index.name}"
+                for index in table.indexes
+                if index.dropped == self._number
+            ]
+            changes += [
+                f"ADD INDEX IF NOT EXISTS {index.name} {index.declaration}"
+                for index in table.indexes
+                if index.since == self._number
+            ]
+        return _alter(self._local(table.name), changes)
+
+    def _change_distributed(self, table: Table) -> str:
+        """The same for the table that spans the shards: it has columns only."""
+        return _alter(self._table(table.name), self._new_columns(table))
+
+    def _new_columns(self, table: Table) -> list[str]:
+        lines = [self.column_line(one) for one in table.columns if one.since == self._number]
+        # 18.16 lacks IF NOT EXISTS; the runner takes its refusal of a twin for done.
+        unless = "" if self._legacy else "IF NOT EXISTS "
+        return [f"ADD COLUMN {unless}{line}" for line in lines if line]
 
     def _engine(self, table: Table) -> str:
         if not self._cluster:
@@ -306,12 +346,22 @@ def _nested(parts: Iterable[tuple[str, str]]) -> str:
     return f"Nested({inner})"
 
 
-def _modern_line(column: Column) -> str:
-    name = column.name if column.name.isidentifier() else f"`{column.name}`"
+def _alter(table: str, changes: list[str]) -> str:
+    if not changes:
+        return ""
+    return f"ALTER TABLE {table}\n" + ",\n".join(f"    {change}" for change in changes)
+
+
+def quoted(name: str) -> str:
+    """A column's name in SQL."""
+    return name if name.isidentifier() else f"`{name}`"
+
+
+def _modern_line(column: Column, codec: str) -> str:
+    name = quoted(column.name)
     kind = _nested(column.fields) if column.fields else column.type
     default = f" MATERIALIZED {column.materialized}" if column.materialized else ""
-    codec = f" CODEC({column.codec})" if column.codec else ""
-    return f"{name} {kind}{default}{codec}"
+    return f"{name} {kind}{default}" + (f" CODEC({codec})" if codec else "")
 
 
 def _legacy_line(column: Column) -> str:

@@ -1,26 +1,40 @@
 """How long each signal is kept, and the statements that make it so.
 
-A modern server gets a TTL: a day's parts are dropped when their last row is old enough, and nothing
-is rewritten. The legacy dialect has no TTL: days are dropped by statement, each time it is asked.
-The ledger is kept: a row per batch, without which nothing could be proven about what is left.
+A modern server gets a TTL. Parts that were written before it know nothing of it, so they are told
+(MATERIALIZE TTL, which with materialize_ttl_recalculate_only reads the columns of the TTL and
+rewrites nothing); then the server drops what is too old in the background. The legacy dialect has
+no TTL: days are dropped by statement, each time it is asked. The ledger is kept: a row per batch,
+without which nothing could be proven about what is left.
 """
 
 import re
+from calendar import monthrange
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from headrace_schema.columns import TABLES, TABLES_BY_SIGNAL
+from headrace_schema.columns import TABLES, tables_of
 from headrace_schema.connection import Connection
+from headrace_schema.model import Dialect, Table
 from headrace_schema.render import Deployment, Topology
+from headrace_schema.retention_rules import SERVICE, TENANT, Change, Rules, read, ttl
+from headrace_schema.runner import MigrationRefused
 
-DEFAULT_DAYS: Mapping[str, int] = {"traces": 7, "metrics": 30, "logs": 14}
-# The view's table holds the times of spans, so it goes with them.
-TABLES_KEPT_ALIKE: Mapping[str, tuple[str, ...]] = {
-    **TABLES_BY_SIGNAL,
-    "traces": (*TABLES_BY_SIGNAL["traces"], "otel_traces_trace_id_ts"),
+# Raw data by signal; prompts and completions; what was rolled up, thirteen months.
+DEFAULT_DAYS: Mapping[str, int] = {
+    "traces": 7,
+    "metrics": 30,
+    "logs": 14,
+    "content": 3,
+    "rollups": 396,
 }
-_DAYS = re.compile(r"TTL .*?toIntervalDay\((\d+)\)", re.DOTALL)
+RAW = ("traces", "metrics", "logs")
+
+
+def kept_tables(dialect: Dialect) -> list[Table]:
+    """The tables that have a limit, by signal."""
+    tables = tables_of(dialect).values()
+    return [table for signal in DEFAULT_DAYS for table in tables if table.kept_as == signal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +43,37 @@ class Kept:
 
     signal: str
     table: str
-    days: int | None
-    """By its TTL; None without one."""
+    rules: Rules | None
+    """By its TTL; None for a TTL that somebody wrote by hand."""
+    ttl: str
+    """As the server prints it."""
     oldest: date | None
-    """The first day that has rows; None for an empty table."""
+    """The first day that has rows (of a month: its last); None for an empty table."""
+    bytes: int
+    settings: Mapping[str, str]
+    policy: str
+    """Storage policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One partition of one table on one replica."""
+
+    id: str
+    last_day: date
     bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One statement for one replica of a shard, and what it deletes."""
+    """One statement and what it deletes."""
 
     table: str
     sql: str
-    deletes: str
-    """In words; empty when it deletes nothing now."""
+    deletes: str = ""
+    """In words; empty when it deletes nothing."""
+    each_replica: bool = False
+    """Settings belong to a replica; all else is replicated within its shard."""
 
 
 def local(table: str, topology: Topology) -> str:
@@ -52,70 +82,174 @@ def local(table: str, topology: Topology) -> str:
 
 
 def kept(connection: Connection, deployment: Deployment) -> list[Kept]:
-    """What every table of the deployment keeps on this replica. Raises Unreachable, Refused."""
+    """What every table of the deployment keeps on this replica. Raises Unreachable, Refused, and
+    MigrationRefused when a table is missing."""
+    modern = deployment.dialect == "modern"
+    policy = "storage_policy" if modern else "''"
+    live = {
+        name: (full, policy)
+        for name, full, policy in connection.execute(
+            f"SELECT name, engine_full, {policy} FROM system.tables "  # noqa: S608
+            f"WHERE database = '{deployment.database}'"
+        )
+    }
     found = []
-    for signal, tables in TABLES_KEPT_ALIKE.items():
-        for table in tables:
-            name = local(table, deployment.topology)
-            days = None
-            if deployment.dialect == "modern":
-                created = connection.execute(f"SHOW CREATE TABLE {deployment.database}.{name}")
-                match = _DAYS.search(str(created[0][0]))
-                days = int(match[1]) if match else None
-            parts = _days_of(connection, deployment.database, name)
-            oldest = min(parts, default=None)
-            found.append(Kept(signal, table, days, oldest, sum(parts.values())))
+    for table in kept_tables(deployment.dialect):
+        name = local(table.name, deployment.topology)
+        if name not in live:
+            msg = f"{deployment.database}.{name} is missing: run `headrace migrate apply` first"
+            raise MigrationRefused(msg)
+        full, policy = live[name]
+        text, settings = _clauses(full)
+        parts = partitions(connection, deployment.database, name)
+        oldest = min((each.last_day for each in parts), default=None)
+        size = sum(each.bytes for each in parts)
+        found.append(
+            Kept(table.kept_as, table.name, read(text), text, oldest, size, settings, policy)
+        )
     return found
+
+
+def _clauses(engine_full: str) -> tuple[str, dict[str, str]]:
+    """TTL clause and settings of system.tables.engine_full."""
+    head, _, settings = engine_full.partition(" SETTINGS ")
+    _, _, text = head.partition(" TTL ")
+    return text, dict(re.findall(r"(\w+) = '?([^,'\s]+)'?", settings))
 
 
 def steps(
     connection: Connection,
     deployment: Deployment,
-    days: Mapping[str, int],
+    changes: Mapping[str, Change],
+    policy: str = "",
     now: datetime | None = None,
 ) -> Iterator[Step]:
-    """What has to be done on one replica of a shard so that each signal is kept so long.
+    """What has to be done so that each signal is kept as `changes` (by signal) ask.
 
-    The other replicas follow by replication. Raises Unreachable, Refused.
+    `policy` is the storage policy that the tables of `changes` shall have; empty: as it is.
+    Raises Unreachable, Refused, and MigrationRefused for what this deployment cannot do.
     """
     today = (now or datetime.now(UTC)).date()
+    for signal, asked in changes.items():
+        _check_columns(signal, asked)
     for one in kept(connection, deployment):
-        if one.signal not in days:
+        if (change := changes.get(one.signal)) is None:
             continue
-        limit = days[one.signal]
-        name = f"{deployment.database}.{local(one.table, deployment.topology)}"
-        # A day is over at midnight; its last row is a full limit old a day later.
-        first_kept = today - timedelta(days=limit)
-        gone = one.oldest is not None and one.oldest < first_kept
-        deletes = f"{one.table}: days before {first_kept}" if gone else ""
-        if deployment.dialect == "modern":
-            if one.days != limit:
-                yield Step(one.table, _modify(name, one.table, limit), deletes)
+        if deployment.dialect == "legacy":
+            yield from _drop_days(connection, deployment, one, change, today)
             continue
-        for day in sorted(_days_of(connection, *name.split(".", 1))):
-            if day < first_kept:
-                yield Step(
-                    one.table,
-                    f"ALTER TABLE {name} DROP PARTITION ID '{day:%Y%m%d}'",
-                    f"{one.table}: {day}",
-                )
+        rules = change.applied(one.rules or Rules())
+        if rules.rewrites and rules.days is None:
+            msg = f"{one.table} has no limit yet: give --{one.signal} as well"
+            raise MigrationRefused(msg)
+        if change.move or policy:
+            _check_volume(connection, one, rules, policy)
+        yield from _set_ttl(deployment, one, rules, policy, today)
 
 
-def _modify(name: str, table: str, days: int) -> str:
-    return (
-        f"ALTER TABLE {name} MODIFY TTL toDateTime({TABLES[table].time}) + toIntervalDay({days}) "
-        "SETTINGS materialize_ttl_after_modify = 0"
-    )
+def _check_columns(signal: str, change: Change) -> None:
+    """Without the column the rows of one tenant cannot be told from those of others."""
+    for column, asked in ((SERVICE, change.services), (TENANT, change.tenants)):
+        named = {
+            one.name
+            for table in TABLES.values()
+            if table.kept_as == signal
+            for one in table.columns
+        }
+        if asked and column not in named:
+            msg = f"the tables of {signal} have no column {column}: nothing can be kept by it"
+            raise MigrationRefused(msg)
 
 
-def _days_of(connection: Connection, database: str, name: str) -> dict[date, int]:
-    """Day → bytes on disk. A part's name begins with the ID of its partition, the day."""
+def _set_ttl(
+    deployment: Deployment, one: Kept, rules: Rules, policy: str, today: date
+) -> Iterator[Step]:
+    table = TABLES[one.table]
+    name = f"{deployment.database}.{local(one.table, deployment.topology)}"
+    wanted = ttl(rules, table.time, frozenset(column.name for column in table.columns))
+    rewrites = "transform(" in wanted
+    settings = {
+        # Whole parts go, unless they hold rows of different limits.
+        "ttl_only_drop_parts": "0" if rewrites else "1",
+        "materialize_ttl_recalculate_only": "1",
+        **({"storage_policy": policy} if policy else {}),
+    }
+    live = {**one.settings, "storage_policy": one.policy}
+    changed = {key: value for key, value in settings.items() if live.get(key) != value}
+    if changed:
+        pairs = ", ".join(
+            f"{key} = {value}" if value.isdigit() else f"{key} = '{value}'"
+            for key, value in changed.items()
+        )
+        yield Step(one.table, f"ALTER TABLE {name} MODIFY SETTING {pairs}", each_replica=True)
+    if wanted == one.ttl:
+        return
+    text = f"ALTER TABLE {name} MODIFY TTL {wanted} SETTINGS materialize_ttl_after_modify = 0"
+    yield Step(one.table, text)
+    yield Step(one.table, f"ALTER TABLE {name} MATERIALIZE TTL", _deletes(one, rules, today))
+
+
+def _deletes(one: Kept, rules: Rules, today: date) -> str:
+    # A day is over at midnight; its last row is a full limit old a day later.
+    limits = [rules.days, *rules.services.values(), *rules.tenants.values()]
+    first = {limit: today - timedelta(days=limit) for limit in limits if limit is not None}
+    if one.oldest is None or not first or one.oldest >= max(first.values()):
+        return ""
+    days = f"{one.table}: days before {max(first.values())}"
+    return f"{days}, as far as their limits are over" if rules.rewrites else days
+
+
+def _check_volume(connection: Connection, one: Kept, rules: Rules, policy: str) -> None:
+    name = policy or one.policy
+    volumes = [
+        volume
+        for (volume,) in connection.execute(
+            # One replica's answer stands for all: they must be configured alike.
+            f"SELECT volume_name FROM system.storage_policies WHERE policy_name = '{name}'"  # noqa: S608
+        )
+    ]
+    if not volumes:
+        msg = f"no storage policy {name!r}: add it to storage_configuration on every server"
+        raise MigrationRefused(msg)
+    if rules.move and rules.move[1] not in volumes:
+        msg = (
+            f"{one.table}: storage policy {name!r} has no volume {rules.move[1]!r} "
+            f"(it has {', '.join(volumes)}): name another one by --storage-policy"
+        )
+        raise MigrationRefused(msg)
+
+
+def _drop_days(
+    connection: Connection, deployment: Deployment, one: Kept, change: Change, today: date
+) -> Iterator[Step]:
+    if change.services or change.tenants or change.move:
+        msg = "18.16 drops whole days only: overrides and tiers need a server with TTL (24.8)"
+        raise MigrationRefused(msg)
+    if change.days is None:
+        return
+    name = f"{deployment.database}.{local(one.table, deployment.topology)}"
+    first_kept = today - timedelta(days=change.days)
+    for each in partitions(connection, *name.split(".", 1)):
+        if each.last_day < first_kept:
+            yield Step(
+                one.table,
+                f"ALTER TABLE {name} DROP PARTITION ID '{each.id}'",
+                f"{one.table}: {each.last_day}",
+            )
+
+
+def partitions(connection: Connection, database: str, name: str) -> list[Partition]:
+    """Those that hold rows, oldest first. A part's name begins with its partition's ID: a day, or
+    a month where rows are few."""
     rows = connection.execute(
         # Deployment lets no name through that would need quotes.
         "SELECT splitByChar('_', name)[1], sum(bytes_on_disk) FROM system.parts "  # noqa: S608
-        f"WHERE active AND database = '{database}' AND table = '{name}' "
+        f"WHERE active AND rows > 0 AND database = '{database}' AND table = '{name}' "
         "GROUP BY splitByChar('_', name)[1]"
     )
-    return {
-        datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC).date(): int(size) for day, size in rows
-    }
+    return [Partition(one, _last_day(one), int(size)) for one, size in sorted(rows)]
+
+
+def _last_day(partition: str) -> date:
+    year, month, day = int(partition[:4]), int(partition[4:6]), partition[6:8]
+    return date(year, month, int(day) if day else monthrange(year, month)[1])

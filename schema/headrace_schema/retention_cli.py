@@ -13,23 +13,56 @@ from headrace_schema.cli import FAILED, OK, UNREACHABLE, USAGE, MigrateSettings
 from headrace_schema.connection import Connect, Connection, Node, driver_connect
 from headrace_schema.model import Dialect
 from headrace_schema.render import Deployment, MigrationError, Topology
-from headrace_schema.retention import DEFAULT_DAYS, Kept, Step, kept, steps
+from headrace_schema.retention import DEFAULT_DAYS, RAW, Kept, Step, kept, steps
+from headrace_schema.retention_rules import Change, Rules
 from headrace_schema.runner import Fleet, MigrationRefused, detect_dialect, versions
+
+# Ten years. TTLs of DateTime columns end in 2106.
+MOST_DAYS = 3_652
 
 EXAMPLES = """examples:
   headrace retention show
   headrace retention set --traces 7d --logs 14d            what it would do
   headrace retention set --traces 7d --logs 14d --yes      do it
+  headrace retention set --service checkout=30d --yes      one service's raw data for longer
+  headrace retention set --service checkout=default --yes  as all others again
+  headrace retention set --move-after traces=2d:cold --storage-policy tiered --yes
 """
 
 
 def days(text: str) -> int:
     """`7d`, at least one day. Raises argparse's error."""
     match = re.fullmatch(r"(\d+)d", text)
-    if match is None or int(match[1]) < 1:
+    if match is None or not 1 <= int(match[1]) <= MOST_DAYS:
         msg = f"{text!r} is no number of days: write 7d"
         raise argparse.ArgumentTypeError(msg)
     return int(match[1])
+
+
+def override(text: str) -> tuple[str, int | None]:
+    """`checkout=30d`, or `checkout=default` for none. Raises argparse's error."""
+    name, _, limit = text.rpartition("=")
+    if not name:
+        msg = f"{text!r}: write checkout=30d or checkout=default"
+        raise argparse.ArgumentTypeError(msg)
+    return name, None if limit == "default" else days(limit)
+
+
+def move(text: str) -> tuple[str, tuple[int, str]]:
+    """`traces=2d:cold` → signal, (days, volume). Raises argparse's error."""
+    match = re.fullmatch(r"(\w+)=(\d+d):(\w+)", text)
+    if match is None or match[1] not in DEFAULT_DAYS:
+        msg = f"{text!r}: write traces=2d:cold, with one of {', '.join(DEFAULT_DAYS)}"
+        raise argparse.ArgumentTypeError(msg)
+    return match[1], (days(match[2]), match[3])
+
+
+def policy(text: str) -> str:
+    """A storage policy's name. Raises argparse's error."""
+    if not re.fullmatch(r"\w+", text):
+        msg = f"{text!r}: use letters, digits and _ only"
+        raise argparse.ArgumentTypeError(msg)
+    return text
 
 
 def add_retention_parser(
@@ -48,8 +81,9 @@ def add_retention_parser(
         "set",
         parents=[*parents, shared],
         help="keep signals so long, without downtime",
-        description="Whole days are dropped; nothing is rewritten, writers go on. On servers "
-        "without TTL (18.16) what is too old is dropped now: repeat it daily.",
+        description="Whole days are dropped; nothing is rewritten, writers go on. With --service "
+        "or --tenant each day's parts are rewritten once per different limit. On servers without "
+        "TTL (18.16) what is too old is dropped now: repeat it daily.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -60,6 +94,30 @@ def add_retention_parser(
             metavar="DAYS",
             help=f"such as {usual}d; left as it is without",
         )
+    for flag in ("service", "tenant"):
+        change.add_argument(
+            f"--{flag}",
+            type=override,
+            action="append",
+            default=[],
+            metavar="NAME=DAYS",
+            help=f"traces, metrics and logs of one {flag}, instead of their signal's days; "
+            "repeatable; NAME=default takes it back",
+        )
+    change.add_argument(
+        "--move-after",
+        type=move,
+        action="append",
+        default=[],
+        metavar="SIGNAL=DAYS:VOLUME",
+        help="move parts to a volume of the tables' storage policy; repeatable",
+    )
+    change.add_argument(
+        "--storage-policy",
+        type=policy,
+        metavar="NAME",
+        help="with --move-after: the policy that has the volume, for that signal's tables",
+    )
     change.add_argument("--yes", action="store_true", help="do it; without, only say what it does")
     return parser
 
@@ -103,8 +161,11 @@ class _Command:
         self._out = out
 
     def run(self) -> int:
-        if self._args.retention_action == "set" and not self._wanted():
-            return self.fail(USAGE, "give at least one of --traces, --metrics, --logs")
+        if self._args.retention_action == "set" and not self._changes():
+            flags = ", ".join(f"--{signal}" for signal in DEFAULT_DAYS)
+            return self.fail(
+                USAGE, f"give at least one of {flags}, --service, --tenant, --move-after"
+            )
         with self._fleet:
             if len(self._fleet.unreachable) == len(self._fleet.nodes):
                 missing = "; ".join(f"{n}: {why}" for n, why in self._fleet.unreachable.items())
@@ -121,9 +182,21 @@ class _Command:
             sys.stderr.write(f"headrace retention: {message}\n")
         return code
 
-    def _wanted(self) -> dict[str, int]:
+    def _changes(self) -> dict[str, Change]:
+        """What is asked, by signal."""
         asked = {signal: getattr(self._args, signal) for signal in DEFAULT_DAYS}
-        return {signal: count for signal, count in asked.items() if count is not None}
+        moves = dict(self._args.move_after)
+        services, tenants = dict(self._args.service), dict(self._args.tenant)
+        found = {
+            signal: Change(
+                asked[signal],
+                services if signal in RAW else {},
+                tenants if signal in RAW else {},
+                moves.get(signal),
+            )
+            for signal in DEFAULT_DAYS
+        }
+        return {signal: change for signal, change in found.items() if change != Change()}
 
     def _deployment(self) -> Deployment:
         dialect = self._settings.clickhouse_dialect
@@ -149,52 +222,57 @@ class _Command:
             self._fleet.attempt(node, read)
         if self._args.json:
             self._print(
-                {
-                    str(node): [{**asdict(one), "oldest": _day(one)} for one in tables]
-                    for node, tables in found.items()
-                }
+                {str(node): [_kept_json(one) for one in tables] for node, tables in found.items()}
             )
         else:
             for node, tables in found.items():
                 self._line(str(node))
                 for one in tables:
-                    limit = f"{one.days} d" if one.days else "no limit"
                     size = f"{one.bytes / 1e9:,.2f} GB"
                     self._line(
-                        f"  {one.table:36} {limit:>9}  from {_day(one) or '-':10}  {size:>12}"
+                        f"  {one.table:36} from {_day(one) or '-':10}  {size:>12}  {_limits(one)}"
                     )
         return UNREACHABLE if self._fleet.unreachable else OK
 
     def _set(self, deployment: Deployment) -> int:
-        todo: list[tuple[Node, list[Step]]] = []
+        work: list[tuple[Node, Step]] = []
         for shard in sorted({node.shard for node in self._fleet.nodes}):
-            todo.append(self._plan(shard, deployment))
-        work = [(node, step) for node, found in todo for step in found]
+            work += self._plan(shard, deployment)
         if self._args.yes:
             for node, step in work:
-                self._fleet.attempt(node, _execute(step))
-                if node in self._fleet.unreachable:
-                    return self.fail(UNREACHABLE, f"{node} is gone; run it again when it is back")
+                if node not in self._fleet.unreachable:
+                    self._fleet.attempt(node, _execute(step))
         self._report(work)
+        if self._fleet.unreachable and self._args.yes:
+            return UNREACHABLE
         return OK if self._args.yes or not work else FAILED
 
-    def _plan(self, shard: int, deployment: Deployment) -> tuple[Node, list[Step]]:
-        """What is to be done on the first replica of a shard that answers."""
+    def _plan(self, shard: int, deployment: Deployment) -> list[tuple[Node, Step]]:
+        """What is to be done on a shard: settings on each replica, all else on the first one."""
+        planned: list[tuple[Node, Step]] = []
+        first: Node | None = None
         for node in self._fleet.reachable([n for n in self._fleet.nodes if n.shard == shard]):
             found: list[Step] = []
 
             def read(connection: Connection, found: list[Step] = found) -> None:
-                found += steps(connection, deployment, self._wanted())
+                found += steps(
+                    connection, deployment, self._changes(), self._args.storage_policy or ""
+                )
 
             if self._fleet.attempt(node, read):
-                return node, found
-        msg = f"no replica of shard {shard} answers; nothing was changed"
-        raise MigrationRefused(msg)
+                first = first or node
+                planned += [(node, one) for one in found if one.each_replica or node == first]
+        if first is None:
+            msg = f"no replica of shard {shard} answers; nothing was changed"
+            raise MigrationRefused(msg)
+        # Every replica must have the settings before any rewrites parts by the new TTL.
+        return sorted(planned, key=lambda one: not one[1].each_replica)
 
     def _report(self, work: list[tuple[Node, Step]]) -> None:
         if self._args.json:
             listed = [{"node": str(node), **asdict(step)} for node, step in work]
-            self._print({"done": self._args.yes, "steps": listed})
+            missing = {str(node): why for node, why in self._fleet.unreachable.items()}
+            self._print({"done": self._args.yes, "steps": listed, "unreachable": missing})
             return
         for node, step in work:
             self._line(
@@ -204,6 +282,8 @@ class _Command:
             self._line("nothing to do")
         elif not self._args.yes:
             self._line("nothing was done: add --yes")
+        for node, why in self._fleet.unreachable.items():
+            self._line(f"{node} does not answer ({why}): run it again when it is back")
 
     def _line(self, text: str) -> None:
         self._out.write(f"{text}\n")
@@ -214,6 +294,26 @@ class _Command:
 
 def _day(one: Kept) -> str | None:
     return None if one.oldest is None else one.oldest.isoformat()
+
+
+def _limits(one: Kept) -> str:
+    return f"its own TTL: {one.ttl}" if one.rules is None else str(one.rules)
+
+
+def _kept_json(one: Kept) -> dict[str, Any]:
+    rules = one.rules or Rules()
+    return {
+        "signal": one.signal,
+        "table": one.table,
+        "days": rules.days,
+        "services": rules.services,
+        "tenants": rules.tenants,
+        "move": rules.move,
+        "ttl": one.ttl,
+        "storage_policy": one.policy,
+        "oldest": _day(one),
+        "bytes": one.bytes,
+    }
 
 
 def _execute(step: Step) -> Any:

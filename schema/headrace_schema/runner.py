@@ -5,6 +5,7 @@ where it stands. Here each replica carries its own ledger, every statement may b
 an interrupted run is finished by running again.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,14 +13,19 @@ from types import TracebackType
 from typing import Literal, Self
 
 from headrace_schema.connection import Connect, Connection, Node, Refused, Unreachable
+from headrace_schema.danger import danger
 from headrace_schema.model import Dialect
 from headrace_schema.render import SECTIONS, Deployment, Migration
 
 LEDGER = "headrace_migrations"
+ILLEGAL_COLUMN = 44
 
-# Per dialect, for the session: without them the servers would refuse or rewrite our columns.
+# Per dialect, for the session. Without flatten_nested and LowCardinality the servers would refuse
+# or rewrite our columns. An ALTER is replicated: alter_sync = 2 waits until every active replica
+# has it, so that the same statement on the next replica does not meet a change half way there.
 SESSION_SETTINGS: Mapping[Dialect, str] = {
-    "modern": "SET flatten_nested = 1",
+    "modern": "SET flatten_nested = 1, alter_sync = 2, "
+    "replication_wait_for_inactive_replica_timeout = 0",
     "legacy": "SET allow_experimental_low_cardinality_type = 1",
 }
 
@@ -222,15 +228,20 @@ class Runner:
         ]
         return [(migration, nodes) for migration, nodes in lacking if nodes]
 
-    def apply(self, say: Callable[[str], None]) -> list[tuple[Migration, Node]]:
+    def apply(
+        self, say: Callable[[str], None], *, allow_dangerous: bool = False
+    ) -> list[tuple[Migration, Node]]:
         """Bring every reachable replica up to date; `say` hears of each step done.
 
         Returns what was done. Replicas that could not be reached, or were lost on the way, are
         in the fleet's `unreachable`; run again when they are back. Raises MigrationRefused when
-        an applied migration is not what it was (nothing is done then), or when a server refuses
-        a statement (its migration is not in the ledger then and starts over next time).
+        an applied migration is not what it was, or when a pending one is dangerous and that is
+        not allowed (nothing is done then), or when a server refuses a statement (its migration
+        is not in the ledger then and starts over next time).
         """
         todo = self.pending()
+        if not allow_dangerous:
+            _refuse_dangers([migration for migration, _ in todo])
         for node in sorted({node for _, nodes in todo for node in nodes}):
             self._fleet.attempt(node, _executor(preparation(self._deployment)))
         done: list[tuple[Migration, Node]] = []
@@ -298,6 +309,23 @@ class Runner:
         return tuple(states)
 
 
+def _refuse_dangers(migrations: Sequence[Migration]) -> None:
+    found = [
+        f"{migration} {why}:\n\n{sql}\n"
+        for migration in migrations
+        for _, sql in migration.statements
+        if (why := danger(sql))
+    ]
+    if found:
+        msg = (
+            "nothing was done. "
+            + "\n".join(found)
+            + "\nRead it, choose a quiet hour, make a backup; then: "
+            "headrace migrate apply --allow-dangerous"
+        )
+        raise MigrationRefused(msg)
+
+
 def _executor(statements: Sequence[str], what: str = "preparation") -> Callable[[Connection], None]:
     """Work that runs the statements; an error names the one that failed."""
 
@@ -306,6 +334,20 @@ def _executor(statements: Sequence[str], what: str = "preparation") -> Callable[
             try:
                 connection.execute(sql)
             except Refused as error:
-                raise Refused(error.code, f"{error.text}, in {what}:\n\n{sql}") from error
+                if not _is_done(error, sql):
+                    raise Refused(error.code, f"{error.text}, in {what}:\n\n{sql}") from error
 
     return execute
+
+
+def _is_done(error: Refused, sql: str) -> bool:
+    """Whether the refusal says that a column is there already.
+
+    18.16 has no ADD COLUMN IF NOT EXISTS. An ALTER takes effect as a whole, and the other replicas
+    get it by replication, so what is there was added by this statement.
+    """
+    return (
+        error.code == ILLEGAL_COLUMN
+        and "already exists" in error.text
+        and re.match(r"ALTER TABLE \S+\s+ADD COLUMN", sql) is not None
+    )

@@ -16,6 +16,7 @@ class FakeReplica:
     fails_at: str = ""
     refuses: bool = False
     """What `fails_at` does: refuse the statement, or (False) break the connection."""
+    refusal: tuple[int, str] = (57, "no")
     statements: list[str] = field(default_factory=list)
     ledger: list[tuple[int, str, str, str, int]] = field(default_factory=list)
     connections: int = 0
@@ -26,7 +27,7 @@ class FakeReplica:
         return [
             sql
             for sql in self.statements
-            if sql.startswith("CREATE") and "DATABASE" not in sql and "_migrations" not in sql
+            if re.match("CREATE|ALTER", sql) and "DATABASE" not in sql and "_migrations" not in sql
         ]
 
     def answer(self, sql: str) -> list[tuple[Any, ...]]:
@@ -34,7 +35,7 @@ class FakeReplica:
             raise Unreachable("connection refused")
         if self.fails_at and self.fails_at in sql:
             if self.refuses:
-                raise Refused(57, "no")
+                raise Refused(*self.refusal)
             self.down = True
             raise Unreachable("connection lost")
         if sql == "SELECT version()":

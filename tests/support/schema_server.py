@@ -11,7 +11,7 @@ from typing import Any
 from clickhouse_driver import Client
 
 from headrace_schema.cli import add_migrate_parser, run_migrate
-from headrace_schema.connection import Node, driver_connect
+from headrace_schema.connection import Connect, Node, driver_connect
 from headrace_schema.model import Dialect
 from headrace_schema.render import Deployment, Topology, migrations
 from headrace_schema.runner import Fleet, Runner
@@ -71,10 +71,12 @@ def migrate(settings: MigrateSettings, *argv: str) -> tuple[int, str]:
     return code, out.getvalue()
 
 
-def create_tables(port: int, topology: Topology, dialect: Dialect) -> SchemaServer:
+def create_tables(
+    port: int, topology: Topology, dialect: Dialect, connect: Connect = CONNECT
+) -> SchemaServer:
     """Apply all migrations to one server."""
     server = SchemaServer(port, Deployment(topology, dialect))
-    with Fleet([server.node], CONNECT) as fleet:
+    with Fleet([server.node], connect) as fleet:
         Runner(fleet, server.deployment, migrations(server.deployment)).apply(lambda _: None)
         assert not fleet.unreachable
     return server

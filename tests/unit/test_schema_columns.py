@@ -95,7 +95,7 @@ def test_a_number_point_in_the_modern_dialect() -> None:
 def test_what_the_server_computes_is_in_no_header() -> None:
     lines = described(TABLES["otel_logs"].columns, "modern")
     computed = [name for name, _, default in lines if default == "MATERIALIZED"]
-    assert len(computed) == 8
+    assert len(computed) == 9
     assert not set(computed) & {name for name, _ in insert_layout("otel_logs", "modern")}
     assert all(not default for _, _, default in described(TABLES["otel_logs"].columns, "legacy"))
 

@@ -6,7 +6,13 @@ import pytest
 
 from headrace_schema.connection import Node
 from headrace_schema.render import Deployment, Migration, migrations, render
-from headrace_schema.runner import Fleet, MigrationRefused, Runner, detect_dialect
+from headrace_schema.runner import (
+    SESSION_SETTINGS,
+    Fleet,
+    MigrationRefused,
+    Runner,
+    detect_dialect,
+)
 from support.fake_replicas import FakeCluster
 
 DEPLOYMENT = Deployment("cluster", "modern")
@@ -44,7 +50,7 @@ def test_the_session_is_prepared_before_the_first_migration() -> None:
     apply(cluster)
     assert [sql.split(" (")[0] for sql in cluster[1].statements[:3]] == [
         "CREATE DATABASE IF NOT EXISTS otel",
-        "SET flatten_nested = 1",
+        SESSION_SETTINGS["modern"],
         "CREATE TABLE IF NOT EXISTS otel.headrace_migrations",
     ]
 
@@ -187,3 +193,34 @@ def test_a_server_between_the_dialects_is_named(version: str) -> None:
 def test_a_mixture_is_refused() -> None:
     with pytest.raises(MigrationRefused, match="modern on a:1, legacy on b:1"):
         detect_dialect({"a:1": "26.9.2.1", "b:1": "18.16.1"})
+
+
+def test_a_dangerous_migration_is_refused_before_anything_is_done() -> None:
+    cluster = FakeCluster(1, 2)
+    apply(cluster, ALL[:1])
+    before = {port: list(replica.statements) for port, replica in cluster.replicas.items()}
+    drop = Migration(2, "drop_column", (("LOCAL", "ALTER TABLE otel.otel_logs DROP COLUMN Body"),))
+    with pytest.raises(MigrationRefused) as caught:
+        apply(cluster, [ALL[0], drop])
+    text = str(caught.value)
+    assert "nothing was done. 0002_drop_column deletes a column's values" in text
+    assert "ALTER TABLE otel.otel_logs DROP COLUMN Body" in text
+    assert "headrace migrate apply --allow-dangerous" in text
+    assert {port: r.statements for port, r in cluster.replicas.items()} == before
+    with Fleet(cluster.nodes, cluster) as fleet:
+        done = Runner(fleet, DEPLOYMENT, [ALL[0], drop]).apply(silent, allow_dangerous=True)
+    assert [migration.number for migration, _ in done] == [2, 2]
+
+
+def test_a_column_that_is_there_already_was_added_by_this_migration() -> None:
+    cluster = FakeCluster(1, 2)
+    add = "ALTER TABLE otel.otel_logs\n    ADD COLUMN Tenant String"
+    migration = Migration(1, "add_tenant", (("LOCAL", add),))
+    twin = cluster[2]
+    twin.fails_at, twin.refuses = "ADD COLUMN", True
+    twin.refusal = (44, "Cannot add column Tenant: column with this name already exists")
+    assert apply(cluster, [migration])[0] == [(1, 9001), (1, 9002)]
+    twin.ledger.clear()
+    twin.refusal = (44, "Cannot add column Tenant: no such type")
+    with pytest.raises(MigrationRefused, match="no such type"):
+        apply(cluster, [migration])

@@ -719,3 +719,118 @@ FROM
     ) AS joined
 ) AS chosen;
 
+-- 0008_tune_storage LOCAL
+ALTER TABLE otel.otel_traces
+    MODIFY COLUMN Timestamp CODEC(T64, ZSTD(1)),
+    MODIFY COLUMN ResourceAttributes CODEC(ZSTD(6)),
+    MODIFY COLUMN ScopeName CODEC(ZSTD(3)),
+    MODIFY COLUMN ScopeVersion CODEC(ZSTD(3)),
+    MODIFY COLUMN SpanAttributes CODEC(ZSTD(3)),
+    MODIFY COLUMN Duration CODEC(T64, ZSTD(1));
+
+-- 0008_tune_storage LOCAL
+ALTER TABLE otel.otel_traces_trace_id_ts
+    MODIFY COLUMN Start CODEC(T64, ZSTD(1)),
+    MODIFY COLUMN End CODEC(T64, ZSTD(1)),
+    DROP INDEX IF EXISTS idx_trace_id;
+
+-- 0008_tune_storage LOCAL
+ALTER TABLE otel.otel_logs
+    MODIFY COLUMN Body CODEC(ZSTD(3)),
+    MODIFY COLUMN ResourceAttributes CODEC(ZSTD(6)),
+    MODIFY COLUMN ScopeName CODEC(ZSTD(3)),
+    MODIFY COLUMN ScopeAttributes CODEC(ZSTD(3)),
+    MODIFY COLUMN LogAttributes CODEC(ZSTD(3));
+
+-- 0008_tune_storage LOCAL
+ALTER TABLE otel.otel_metrics_gauge
+    MODIFY COLUMN ResourceAttributes CODEC(ZSTD(6)),
+    MODIFY COLUMN ResourceSchemaUrl CODEC(ZSTD(3)),
+    MODIFY COLUMN ScopeName CODEC(ZSTD(3)),
+    MODIFY COLUMN ScopeVersion CODEC(ZSTD(3)),
+    MODIFY COLUMN ScopeAttributes CODEC(ZSTD(3)),
+    MODIFY COLUMN ScopeSchemaUrl CODEC(ZSTD(3)),
+    MODIFY COLUMN MetricDescription CODEC(ZSTD(3)),
+    MODIFY COLUMN MetricUnit CODEC(ZSTD(3)),
+    MODIFY COLUMN Attributes CODEC(ZSTD(3));
+
+-- 0008_tune_storage LOCAL
+ALTER TABLE otel.otel_metrics_sum
+    MODIFY COLUMN ResourceAttributes CODEC(ZSTD(6)),
+    MODIFY COLUMN ResourceSchemaUrl CODEC(ZSTD(3)),
+    MODIFY COLUMN ScopeName CODEC(ZSTD(3)),
+    MODIFY COLUMN ScopeVersion CODEC(ZSTD(3)),
+    MODIFY COLUMN ScopeAttributes CODEC(ZSTD(3)),
+    MODIFY COLUMN ScopeSchemaUrl CODEC(ZSTD(3)),
+    MODIFY COLUMN MetricDescription CODEC(ZSTD(3)),
+    MODIFY COLUMN MetricUnit CODEC(ZSTD(3)),
+    MODIFY COLUMN Attributes CODEC(ZSTD(3));
+
+-- 0008_tune_storage LOCAL
+ALTER TABLE otel.otel_metrics_histogram
+    MODIFY COLUMN ResourceAttributes CODEC(ZSTD(6)),
+    MODIFY COLUMN ResourceSchemaUrl CODEC(ZSTD(3)),
+    MODIFY COLUMN ScopeName CODEC(ZSTD(3)),
+    MODIFY COLUMN ScopeVersion CODEC(ZSTD(3)),
+    MODIFY COLUMN ScopeAttributes CODEC(ZSTD(3)),
+    MODIFY COLUMN ScopeSchemaUrl CODEC(ZSTD(3)),
+    MODIFY COLUMN MetricDescription CODEC(ZSTD(3)),
+    MODIFY COLUMN MetricUnit CODEC(ZSTD(3)),
+    MODIFY COLUMN Attributes CODEC(ZSTD(3)),
+    MODIFY COLUMN BucketCounts CODEC(T64, ZSTD(3)),
+    MODIFY COLUMN ExplicitBounds CODEC(ZSTD(3));
+
+-- 0008_tune_storage LOCAL
+ALTER TABLE otel.otel_metrics_exponential_histogram
+    MODIFY COLUMN ResourceAttributes CODEC(ZSTD(6)),
+    MODIFY COLUMN ResourceSchemaUrl CODEC(ZSTD(3)),
+    MODIFY COLUMN ScopeName CODEC(ZSTD(3)),
+    MODIFY COLUMN ScopeVersion CODEC(ZSTD(3)),
+    MODIFY COLUMN ScopeAttributes CODEC(ZSTD(3)),
+    MODIFY COLUMN ScopeSchemaUrl CODEC(ZSTD(3)),
+    MODIFY COLUMN MetricDescription CODEC(ZSTD(3)),
+    MODIFY COLUMN MetricUnit CODEC(ZSTD(3)),
+    MODIFY COLUMN Attributes CODEC(ZSTD(3)),
+    MODIFY COLUMN PositiveBucketCounts CODEC(T64, ZSTD(3)),
+    MODIFY COLUMN NegativeBucketCounts CODEC(T64, ZSTD(3));
+
+-- 0008_tune_storage LOCAL
+ALTER TABLE otel.otel_metrics_summary
+    MODIFY COLUMN ResourceAttributes CODEC(ZSTD(6)),
+    MODIFY COLUMN ResourceSchemaUrl CODEC(ZSTD(3)),
+    MODIFY COLUMN ScopeName CODEC(ZSTD(3)),
+    MODIFY COLUMN ScopeVersion CODEC(ZSTD(3)),
+    MODIFY COLUMN ScopeAttributes CODEC(ZSTD(3)),
+    MODIFY COLUMN ScopeSchemaUrl CODEC(ZSTD(3)),
+    MODIFY COLUMN MetricDescription CODEC(ZSTD(3)),
+    MODIFY COLUMN MetricUnit CODEC(ZSTD(3)),
+    MODIFY COLUMN Attributes CODEC(ZSTD(3));
+
+-- 0009_add_environment LOCAL
+ALTER TABLE otel.otel_traces
+    ADD COLUMN IF NOT EXISTS Environment LowCardinality(String) MATERIALIZED if(ResourceAttributes['deployment.environment.name'] != '', ResourceAttributes['deployment.environment.name'], ResourceAttributes['deployment.environment']) CODEC(ZSTD(1));
+
+-- 0009_add_environment LOCAL
+ALTER TABLE otel.otel_logs
+    ADD COLUMN IF NOT EXISTS Environment LowCardinality(String) MATERIALIZED if(ResourceAttributes['deployment.environment.name'] != '', ResourceAttributes['deployment.environment.name'], ResourceAttributes['deployment.environment']) CODEC(ZSTD(1));
+
+-- 0009_add_environment LOCAL
+ALTER TABLE otel.otel_metrics_gauge
+    ADD COLUMN IF NOT EXISTS Environment LowCardinality(String) MATERIALIZED if(ResourceAttributes['deployment.environment.name'] != '', ResourceAttributes['deployment.environment.name'], ResourceAttributes['deployment.environment']) CODEC(ZSTD(1));
+
+-- 0009_add_environment LOCAL
+ALTER TABLE otel.otel_metrics_sum
+    ADD COLUMN IF NOT EXISTS Environment LowCardinality(String) MATERIALIZED if(ResourceAttributes['deployment.environment.name'] != '', ResourceAttributes['deployment.environment.name'], ResourceAttributes['deployment.environment']) CODEC(ZSTD(1));
+
+-- 0009_add_environment LOCAL
+ALTER TABLE otel.otel_metrics_histogram
+    ADD COLUMN IF NOT EXISTS Environment LowCardinality(String) MATERIALIZED if(ResourceAttributes['deployment.environment.name'] != '', ResourceAttributes['deployment.environment.name'], ResourceAttributes['deployment.environment']) CODEC(ZSTD(1));
+
+-- 0009_add_environment LOCAL
+ALTER TABLE otel.otel_metrics_exponential_histogram
+    ADD COLUMN IF NOT EXISTS Environment LowCardinality(String) MATERIALIZED if(ResourceAttributes['deployment.environment.name'] != '', ResourceAttributes['deployment.environment.name'], ResourceAttributes['deployment.environment']) CODEC(ZSTD(1));
+
+-- 0009_add_environment LOCAL
+ALTER TABLE otel.otel_metrics_summary
+    ADD COLUMN IF NOT EXISTS Environment LowCardinality(String) MATERIALIZED if(ResourceAttributes['deployment.environment.name'] != '', ResourceAttributes['deployment.environment.name'], ResourceAttributes['deployment.environment']) CODEC(ZSTD(1));
+
