@@ -118,6 +118,10 @@ bench-slo: setup ## the promise three times, an outage of ClickHouse, the cost o
 chaos: setup ## faults against a real cluster under load; ARGS="--seed 7" repeats, "--mutants" switches protections off
 	@PYTHONPATH=tests:deploy/native $(PYTHON) -m chaos $(ARGS)
 
+.PHONY: alerts-fault-run
+alerts-fault-run: setup ## five faults against a real cluster; the right alerts fire, end, and no others; half an hour
+	@PYTHONPATH=tests:deploy/native $(PYTHON) -m alerts $(ARGS)
+
 .PHONY: docs
 docs: setup ## write the generated pages (docs/configuration.md, docs/metrics.md, …)
 	@bash deploy/native/setup/docs.sh

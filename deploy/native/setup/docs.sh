@@ -19,6 +19,8 @@ if [ "${1:-}" = --check ]; then check=yes; fi
 page docs/configuration.md .venv/bin/headrace docs configuration
 page docs/metrics.md .venv/bin/headrace docs metrics
 export PYTHONPATH=deploy/observability
-page deploy/observability/grafana/dashboards/lag.json .venv/bin/python -m headrace_dashboards lag
+for name in lag cluster loadgen; do
+  page deploy/observability/grafana/dashboards/$name.json .venv/bin/python -m headrace_dashboards $name
+done
 if [ $status -ne 0 ]; then echo "run: make docs"; fi
 exit $status

@@ -3,10 +3,8 @@
 import json
 import sys
 
-from headrace_dashboards.lag import LAG_DASHBOARD
+from headrace_dashboards import DASHBOARDS
 from headrace_dashboards.panels import build
-
-DASHBOARDS = {"lag": LAG_DASHBOARD}
 
 if __name__ == "__main__":
     print(json.dumps(build(DASHBOARDS[sys.argv[1]]), indent=1))

@@ -17,14 +17,20 @@ from headrace_schema.cli import add_migrate_parser, run_migrate
 from headrace_schema.prices_cli import add_prices_parser, run_prices
 from headrace_schema.retention_cli import add_retention_parser, run_retention
 from headrace_schema.rollup_cli import add_rollup_parser, run_rollup
-from headrace_writer import config, telemetry
+from headrace_writer import config, metrics
 from headrace_writer.app import Writer, configure_logging
-from headrace_writer.commands import audit, dlq, replay, size, top
+from headrace_writer.commands import audit, dlq, exporter, replay, size, top
 from headrace_writer.errors import ConfigError, Fatal, Retryable
 
 OK, FAILED, USAGE, UNREACHABLE = range(4)
 
-COMMANDS: dict[str, ModuleType] = {"audit": audit, "dlq": dlq, "replay": replay, "top": top}
+COMMANDS: dict[str, ModuleType] = {
+    "audit": audit,
+    "dlq": dlq,
+    "exporter": exporter,
+    "replay": replay,
+    "top": top,
+}
 
 SCHEMA_COMMANDS: dict[str, Callable[..., int]] = {
     "migrate": run_migrate,
@@ -42,6 +48,7 @@ EXAMPLES = """examples:
   headrace retention set --traces 7d --yes
   headrace prices import          what models cost, for the queries of docs/genai.md
   headrace top                    lag, rates and replicas, live
+  headrace exporter               Kafka's, ClickHouse's and the ledger's state for Prometheus
   headrace size --spans 1e6       what hardware that takes
   headrace config                 what is in force, secrets masked
 """
@@ -118,7 +125,7 @@ def migrate_view(settings: config.Settings) -> MigrateView:
 def run(args: argparse.Namespace) -> int:
     """Run the command; raises the writer's errors."""
     if args.command == "docs":
-        page = {"configuration": config.configuration_page, "metrics": telemetry.metrics_page}
+        page = {"configuration": config.configuration_page, "metrics": metrics.metrics_page}
         print(page[args.page](), end="")
         return OK
     if args.command == "size":

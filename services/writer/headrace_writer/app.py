@@ -20,7 +20,7 @@ from prometheus_client import (
 )
 
 from headrace_writer import wiring
-from headrace_writer.config import Settings, parse_endpoint
+from headrace_writer.config import Settings, config_hash, parse_endpoint
 from headrace_writer.core.backlog import Backlog, BatchLimits
 from headrace_writer.core.block import DecoderBackend, Signal
 from headrace_writer.core.decode import load_backend
@@ -56,6 +56,7 @@ class Writer:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
         self._metrics = WriterMetrics(registry)
+        self._metrics["config_info"].labels(config_hash(settings)).set(1)
         self._health = HealthServer(
             parse_endpoint(settings.http_listen), registry, self._live, self._ready
         )
@@ -118,6 +119,7 @@ class Writer:
         shards = wiring.make_shards(settings, clock)
         for shard in shards.shards:
             shard.on_failure = failure_reporter(metrics)
+            shard.on_acknowledged = metrics.acknowledged
         dead_letters = DeadLetterTopic(
             group.client(), settings.topic_dlq, group.topic, len(shards), clock
         )

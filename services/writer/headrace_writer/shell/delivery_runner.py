@@ -85,13 +85,23 @@ class Store(Protocol):
         """Plans under which exactly this range was stored."""
 
 
+Took = Callable[[str, float], None]
+"""Told of each finished step: its stage, and seconds."""
+
+
 class Delivery(Generic[T]):
     """One run of the protocol (`deliver`, `recover` or `settle`) on its way."""
 
-    def __init__(self, steps: Steps[T], owned: Callable[[tuple[int, ...]], bool]) -> None:
+    def __init__(
+        self,
+        steps: Steps[T],
+        owned: Callable[[tuple[int, ...]], bool],
+        took: Took = lambda _stage, _seconds: None,
+    ) -> None:
         self._steps = steps
         self._owned = owned
         """Whether partitions are held since this run began, by their local epochs."""
+        self._took = took
         self._pending: Future[Any] | None = None
         self._answer: Any = None
         self._unanswered = False
@@ -129,7 +139,9 @@ class Delivery(Generic[T]):
             case Commit(positions):
                 point = "plan" if any(text for _, text in positions.values()) else "settle"
                 fault_points.passed(f"{point}.before")
+                begun = clock.monotonic()
                 self._answer = self._commit(positions, offsets)
+                self._took("commit", clock.monotonic() - begun)
                 fault_points.passed(f"{point}.after")
             case Committed(partitions):
                 self._answer = offsets.committed(partitions)
@@ -138,7 +150,13 @@ class Delivery(Generic[T]):
             case Wait():
                 self._pending = executor.submit(clock.sleep, LOOK_AGAIN_S)
             case _:
-                self._pending = executor.submit(in_background, effect, store)
+                self._pending = executor.submit(self._timed, effect, store, clock)
+
+    def _timed(self, effect: Effect, store: Store, clock: Clock) -> Any:
+        begun = clock.monotonic()
+        answer = in_background(effect, store)
+        self._took(type(effect).__name__.lower(), clock.monotonic() - begun)
+        return answer
 
     def _commit(self, positions: Mapping[int, Position], offsets: Offsets) -> CommitResult:
         if not self._owned(tuple(positions)):

@@ -19,7 +19,7 @@ from headrace_writer.core.delivery_plan import Plan
 from headrace_writer.core.ownership import Ownership
 from headrace_writer.shell.batch_store import BatchStore
 from headrace_writer.shell.clock import Clock, Deadline
-from headrace_writer.shell.delivery_runner import Delivery, Offsets
+from headrace_writer.shell.delivery_runner import Delivery, Offsets, Took
 from headrace_writer.telemetry import SignalMetrics
 
 # While a delivery is on its way the loop looks after it this often; otherwise it may wait longer.
@@ -153,8 +153,9 @@ class SignalLoop:
         if self._delivery is None:
             self._begin()
             self._advance()
-        self._metrics.state(self.ownership, self._backlog, self._in_flight)
         position = self.ownership.position
+        paused = len(position) if self._paused else 0
+        self._metrics.state(self.ownership, self._backlog, self._in_flight, paused)
         ends = self._consumer.ends(position)
         self._metrics.offsets(position, ends)
         self._catch_up(ends)
@@ -214,19 +215,27 @@ class SignalLoop:
         if new:
             origin = self._store.tables.origin
             steps = delivery.recover(origin.topic_id, new, origin.encoding)
-            self._start(steps, self._recovered)
+            self._start(steps, self._recovered, self._replaying)
         elif reason is not None:
             self._deliver(reason)
         elif self.ownership.completed and now - self._stored_at >= self._settings.settle_after_s:
             self._settle()
 
-    def _start(self, steps: Any, finish: Callable[[Any], None]) -> None:
-        self._delivery = Delivery(steps, self.ownership.since_now())
+    def _start(self, steps: Any, finish: Callable[[Any], None], took: Took | None = None) -> None:
+        self._delivery = Delivery(steps, self.ownership.since_now(), took or self._metrics.stage)
         self._finish = finish
+
+    def _replaying(self, stage: str, seconds: float) -> None:
+        """A ledger row written by a recovery is that of a plan somebody had left."""
+        if stage == "ledger":
+            self._metrics.replayed()
+        self._metrics.stage(stage, seconds)
 
     def _deliver(self, reason: str) -> None:
         messages = self._backlog.cut()
+        begun = self._clock.monotonic()
         plan, rest = self._store.decode(messages, self.ownership.position)
+        self._metrics.stage("decode", self._clock.monotonic() - begun)
         self._backlog.put_back(rest, self._clock.monotonic())
         self._metrics.batch_closed(reason, plan)
         self._in_flight = (plan, messages[: len(messages) - len(rest)])
