@@ -83,17 +83,12 @@ UNSCALED = frozenset({"HeadraceMetricLagBudgetBurns"})
 LATE = {"HeadraceMetricLagBudgetBurns", "HeadraceLagGrows"}
 FAULTS = (
     stopping("clickhouse-2-2", {"HeadraceReplicaDown"}, set(), "a replica is killed"),
+    stopping("gateway-1", {"HeadraceGatewayDown"}, set(), "a gateway stops"),
     stopping(
         "writer-metrics",
         {"HeadraceWriterDown", "HeadracePartitionWithoutOwner", *LATE},
         set(),
         "the writer of metrics stops",
-    ),
-    Fault(
-        "messages that nobody can read",
-        poison,
-        lambda _cluster: None,
-        frozenset({"HeadraceDeadLetters"}),
     ),
     stopping(
         "kafka-1",
@@ -103,7 +98,12 @@ FAULTS = (
         {*LATE, "HeadracePartitionWithoutOwner"},
         "the broker stops",
     ),
-    stopping("gateway-1", {"HeadraceGatewayDown"}, set(), "a gateway stops"),
+    Fault(
+        "messages that nobody can read",
+        poison,
+        lambda _cluster: None,
+        frozenset({"HeadraceDeadLetters"}),
+    ),
 )
 
 
@@ -155,6 +155,20 @@ def good_history(scale: float) -> str:
     for i in range(slices, 0, -1):
         lines.append(f"headrace:metric_lag_bad 0 {now - i * SLICE_S / scale:.3f}")
     return "\n".join([*lines, "# EOF", ""])
+
+
+def onset(cluster: Cluster, watch: Watch, fault: Fault, patience_s: float) -> Result:
+    """Begin, repair when everything that must fire does, and leave it at that. What fires already
+    is not counted."""
+    known = Watch(watch.prometheus, watch.ignored | watch.firing())
+    result = Result(fault, ignored=known.ignored)
+    begun = time.monotonic()
+    fault.begin(cluster)
+    try:
+        _until(known, lambda _: result.must <= result.fired.keys(), patience_s, result.fired, begun)
+    finally:
+        fault.repair(cluster)
+    return result
 
 
 def play(cluster: Cluster, watch: Watch, fault: Fault, patience_s: float) -> Result:

@@ -87,9 +87,24 @@ def test_an_alert_says_what_it_is_and_where_to_read_on(alert: dict[str, Any]) ->
     assert [line for line in text.splitlines() if line.startswith("## ")] == HEADINGS
 
 
+def grafana_alerts() -> list[dict[str, Any]]:
+    files = (FOLDER / "grafana" / "provisioning" / "alerting").glob("*.yaml")
+    groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+@pytest.mark.parametrize("rule", grafana_alerts(), ids=lambda one: str(one["title"]))
+def test_a_grafana_alert_has_its_runbook(rule: dict[str, Any]) -> None:
+    book = f"docs/runbooks/{rule['title']}.md"
+    assert rule["annotations"]["runbook"] == book
+    text = (ROOT / book).read_text()
+    assert [line for line in text.splitlines() if line.startswith("## ")] == HEADINGS
+    assert f"runbooks/{rule['title']}.md" in (ROOT / "docs" / "observability.md").read_text()
+
+
 def test_every_runbook_belongs_to_an_alert() -> None:
     books = {file.stem for file in (ROOT / "docs" / "runbooks").glob("*.md")}
-    assert books == {one["alert"] for one in alerts()}
+    assert books == {one["alert"] for one in alerts()} | {one["title"] for one in grafana_alerts()}
 
 
 def test_runbooks_link_to_what_exists() -> None:

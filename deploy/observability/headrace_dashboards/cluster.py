@@ -145,7 +145,7 @@ SERVERS = Row(
         ),
         Panel(
             "Replication queue",
-            "Tasks that wait.",
+            "Tasks that wait, by replica.",
             "short", (Query("headrace_clickhouse_replication_queue_size", REPLICA),), warn=100,
         ),
         Panel(

@@ -303,10 +303,12 @@ def shown(settings: Settings) -> dict[str, Any]:
 def config_hash(settings: Settings) -> str:
     """Of what writers of one pipeline should agree on, so without secrets and what each has of its
     own. Twelve hex digits."""
-    values = settings.model_dump(mode="json", exclude={"signals", "http_listen"})
+    values = settings.model_dump(
+        mode="json", exclude={"signals", "http_listen", "clickhouse_password"}
+    )
     extra = values["kafka_extra"]
     values["kafka_extra"] = {k: v for k, v in extra.items() if "password" not in k}
-    text = json.dumps(values, sort_keys=True)  # SecretStr dumps as asterisks
+    text = json.dumps(values, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 

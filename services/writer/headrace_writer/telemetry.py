@@ -37,6 +37,7 @@ class SignalMetrics:
         self._payload = metrics["payload_bytes_total"].labels(signal)
         self._latency = metrics["end_to_end_latency_seconds"].labels(signal)
         self._inserted_bytes = metrics["inserted_bytes_total"].labels(signal)
+        self._replays = metrics["plan_replays_total"].labels(signal)
         self._followed: dict[int, tuple[int, int]] = {}
 
     def fetched(self, messages: Sequence[Message]) -> None:
@@ -55,7 +56,7 @@ class SignalMetrics:
         self._all["stage_seconds_total"].labels(self.signal, name).inc(seconds)
 
     def replayed(self) -> None:
-        self._all["plan_replays_total"].labels(self.signal).inc()
+        self._replays.inc()
 
     def inserted(self, block: Block) -> None:
         """Called on insert threads; prometheus-client's counters are thread-safe."""
