@@ -3,6 +3,7 @@
 import argparse
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -11,6 +12,7 @@ from headrace_native.layout import program
 from headrace_writer.commands.exporter import Exporter, Source, disk_samples, named_path
 from headrace_writer.errors import Retryable
 from headrace_writer.metrics import EXPORTER, WRITER, Metric
+from headrace_writer.shell.kafka_survey import cluster_samples
 from headrace_writer.shell.snapshots import Sample, Snapshots
 
 UP = Sample("headrace_clickhouse_up", ("0", "a:9000"), 1)
@@ -71,6 +73,39 @@ def test_what_nobody_declared_is_refused() -> None:
         page.put("a", [Sample("headrace_clickhouse_mood", (), 1)])
     with pytest.raises(ValueError, match="do not fit"):
         page.put("a", [Sample("headrace_clickhouse_up", ("0",), 1)])
+
+
+def test_brokers_and_partitions_come_from_the_metadata() -> None:
+    def partition(leader: int, replicas: list[int], isrs: list[int]) -> SimpleNamespace:
+        return SimpleNamespace(leader=leader, replicas=replicas, isrs=isrs)
+
+    spans = {
+        0: partition(1, [1, 2], [1, 2]),
+        1: partition(1, [1, 3], [1]),
+        2: partition(-1, [3], []),
+    }
+    seen = SimpleNamespace(
+        brokers={1: None, 2: None},
+        controller_id=2,
+        topics={
+            "otlp_spans": SimpleNamespace(partitions=spans),
+            "otlp_logs": SimpleNamespace(partitions={0: partition(2, [2], [2])}),
+        },
+    )
+    found = {(one.metric, one.labels): one.value for one in cluster_samples(seen)}
+    assert found == {
+        ("headrace_kafka_controllers", ()): 1,
+        ("headrace_kafka_broker_up", ("1",)): 1,
+        ("headrace_kafka_broker_up", ("2",)): 1,
+        ("headrace_kafka_broker_up", ("3",)): 0,
+        ("headrace_kafka_broker_leaders", ("1",)): 2,
+        ("headrace_kafka_broker_leaders", ("2",)): 1,
+        ("headrace_kafka_broker_leaders", ("3",)): 0,
+        ("headrace_kafka_under_replicated_partitions", ("otlp_spans",)): 2,
+        ("headrace_kafka_under_replicated_partitions", ("otlp_logs",)): 0,
+        ("headrace_kafka_offline_partitions", ("otlp_spans",)): 1,
+        ("headrace_kafka_offline_partitions", ("otlp_logs",)): 0,
+    }
 
 
 def test_disks_are_told_by_name_and_path(tmp_path: Path) -> None:

@@ -158,6 +158,21 @@ def test_panels_do_not_overlap(name: str) -> None:
         taken |= cells
 
 
+def datasources(node: Any) -> set[str]:
+    """The uid of every datasource anywhere in a dashboard."""
+    if isinstance(node, dict):
+        own = {node["datasource"]["uid"]} if isinstance(node.get("datasource"), dict) else set()
+        return own.union(*(datasources(value) for value in node.values()))
+    return set().union(*(datasources(one) for one in node)) if isinstance(node, list) else set()
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_datasources_are_variables_that_the_dashboard_has(name: str) -> None:
+    built = build(DASHBOARDS[name])
+    variables = {one["name"] for one in built["templating"]["list"] if one["type"] == "datasource"}
+    assert datasources(built) == {f"${{{variable}}}" for variable in variables}
+
+
 def test_dashboard_ids_are_unique() -> None:
     built = [build(one) for one in DASHBOARDS.values()]
     assert len({one["uid"] for one in built}) == len({one["title"] for one in built}) == len(built)

@@ -46,30 +46,9 @@ class KafkaSurvey:
 
     def _cluster(self) -> list[Sample]:
         try:
-            seen = self._admin.list_topics(timeout=ANSWER_TIMEOUT_S)
+            return cluster_samples(self._admin.list_topics(timeout=ANSWER_TIMEOUT_S))
         except KafkaException as failure:
             raise Retryable(f"Kafka: {failure.args[0].str()}") from failure
-        partitions = [
-            (name, one) for name, topic in seen.topics.items() for one in topic.partitions.values()
-        ]
-        named = set(seen.brokers) | {n for _, one in partitions for n in one.replicas}
-        leads = Counter(one.leader for _, one in partitions)
-        found = [
-            Sample("headrace_kafka_controllers", (), float(seen.controller_id in seen.brokers))
-        ]
-        for broker in sorted(named):
-            labels = (str(broker),)
-            found.append(Sample("headrace_kafka_broker_up", labels, float(broker in seen.brokers)))
-            found.append(Sample("headrace_kafka_broker_leaders", labels, leads[broker]))
-        lacking = Counter(name for name, one in partitions if len(one.isrs) < len(one.replicas))
-        offline = Counter(name for name, one in partitions if one.leader < 0)
-        for name in seen.topics:
-            labels = (name,)
-            found.append(
-                Sample("headrace_kafka_under_replicated_partitions", labels, lacking[name])
-            )
-            found.append(Sample("headrace_kafka_offline_partitions", labels, offline[name]))
-        return found
 
     def _group(self, signal: Signal, view: GroupView) -> list[Sample]:
         partitions = view.read()
@@ -111,6 +90,27 @@ class KafkaSurvey:
     def close(self) -> None:
         for view in (*self._views.values(), self._dead_letters):
             view.close()
+
+
+def cluster_samples(seen: Any) -> list[Sample]:
+    """Brokers and replicas of partitions, from a metadata answer (confluent_kafka's
+    ClusterMetadata)."""
+    partitions = [
+        (name, one) for name, topic in seen.topics.items() for one in topic.partitions.values()
+    ]
+    named = set(seen.brokers) | {n for _, one in partitions for n in one.replicas}
+    leads = Counter(one.leader for _, one in partitions)
+    found = [Sample("headrace_kafka_controllers", (), float(seen.controller_id in seen.brokers))]
+    for broker in sorted(named):
+        labels = (str(broker),)
+        found.append(Sample("headrace_kafka_broker_up", labels, float(broker in seen.brokers)))
+        found.append(Sample("headrace_kafka_broker_leaders", labels, leads[broker]))
+    lacking = Counter(name for name, one in partitions if len(one.isrs) < len(one.replicas))
+    offline = Counter(name for name, one in partitions if one.leader < 0)
+    for name in seen.topics:
+        found.append(Sample("headrace_kafka_under_replicated_partitions", (name,), lacking[name]))
+        found.append(Sample("headrace_kafka_offline_partitions", (name,), offline[name]))
+    return found
 
 
 def _position(one: PartitionView) -> int:
