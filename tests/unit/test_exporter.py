@@ -35,11 +35,11 @@ def test_a_silent_source_says_so_and_its_old_values_leave_the_page() -> None:
 
     source = Source("a:9000", 15, read, silent=[DOWN])
     exporter = Exporter([source])
-    exporter.ask(source)
+    assert exporter.ask(source)
     assert value(exporter, UP.metric, **LABELS) == 1
     assert value(exporter, QUEUE.metric, **LABELS) == 7
     answered = value(exporter, "headrace_exporter_success_timestamp_seconds", source="a:9000")
-    exporter.ask(source)
+    assert not exporter.ask(source)
     assert value(exporter, UP.metric, **LABELS) == 0
     assert value(exporter, QUEUE.metric, **LABELS) is None
     again = value(exporter, "headrace_exporter_success_timestamp_seconds", source="a:9000")

@@ -31,6 +31,8 @@ from headrace_writer.shell.replica import Address
 from headrace_writer.shell.snapshots import Sample, Snapshots
 
 END_WITHIN_S = 5.0
+# At a cluster's start groups have no coordinator yet; the ledger need not wait a minute for that.
+AGAIN_AFTER_S = 10.0
 
 EXAMPLES = """examples:
   headrace exporter --http-listen 0.0.0.0:9464
@@ -168,16 +170,20 @@ class Exporter:
     def _follow(self, source: Source) -> None:
         while not self._stopping.is_set():
             begun = time.monotonic()
-            self.ask(source)
-            self._stopping.wait(max(0.0, source.every_s - (time.monotonic() - begun)))
+            answered = self.ask(source)
+            every_s = source.every_s if answered else min(source.every_s, AGAIN_AFTER_S)
+            self._stopping.wait(max(0.0, every_s - (time.monotonic() - begun)))
         source.close()
 
-    def ask(self, source: Source) -> None:
-        """One round of one source. What goes wrong is logged and shows on the page."""
+    def ask(self, source: Source) -> bool:
+        """One round of one source; whether it answered. What goes wrong is logged and shows on
+        the page."""
         begun = time.monotonic()
+        answered = False
         try:
             samples: Sequence[Sample] = source.read()
             self._answered[source.name] = time.time()
+            answered = True
         except HeadraceError as error:
             log.warning("no answer", source=source.name, why=str(error))
             samples = source.silent
@@ -191,3 +197,4 @@ class Exporter:
             about.append(Sample("headrace_exporter_success_timestamp_seconds", (source.name,), at))
         self._snapshots.put(source.name, [*samples, *about])
         self._asked.add(source.name)
+        return answered
