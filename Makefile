@@ -26,7 +26,7 @@ endif
 # A cluster is described in deploy/native/cluster.toml; these change it for one command:
 #   make cluster-up BROKERS=3 GATEWAYS=3 WRITERS_TRACES=2 OFFSET=1000 NAME=second
 export BROKERS PARTITIONS SHARDS REPLICAS GATEWAYS MIGRATE MERGE_ALL
-export WRITERS_TRACES WRITERS_METRICS WRITERS_LOGS BATCH_MAX_MIB INSERT_QUORUM
+export WRITERS_TRACES WRITERS_METRICS WRITERS_LOGS BATCH_MAX_MIB INSERT_QUORUM TRACE_EVERY_S
 # Only from the command line: some shells carry a NAME of their own in the environment.
 ifeq ($(origin NAME),command line)
   export HEADRACE_CLUSTER := $(NAME)
@@ -67,8 +67,12 @@ cluster-status: $(INSTALLED) ## health, lag per partition, rows per table, repli
 demo: cluster-up ## the whole pipeline under load, every record checked; leaves the cluster up
 	@$(CLUSTER) demo
 
+.PHONY: dbt
+dbt: ## dbt for the project in schema/dbt, in .cache/dbt; a minute the first time
+	@bash deploy/native/setup/dbt.sh
+
 .PHONY: test
-test: setup ## every test: kernel, unit, property, contract, integration, chaos
+test: setup dbt ## every test: kernel, unit, property, contract, integration, chaos
 	@if [ -e services/kernel/Cargo.toml ]; then \
 	  cargo test -q --manifest-path services/kernel/Cargo.toml; fi
 	@$(PYTHON) -m pytest $(ARGS)
@@ -113,6 +117,12 @@ slo: native-only cluster-up ## the promise under load: 100,000 spans/s + 50,000 
 .PHONY: bench-slo
 bench-slo: setup ## the promise three times, an outage of ClickHouse, the cost of a quorum; half an hour; writes docs/benchmarks
 	@PYTHONPATH=tests:deploy/native $(PYTHON) -m bench.slo $(ARGS)
+
+# Pages that `loadgen --report` wrote: of a run, and of --find-max.
+.PHONY: screenshots
+screenshots: setup ## REPORT=run.html SEARCH=max.html in headless Chromium, light, dark, phone; writes docs/images
+	@bash deploy/native/setup/apt.sh chromium pngquant
+	@PYTHONPATH=tests:deploy/native $(PYTHON) -m look $(REPORT) $(SEARCH)
 
 .PHONY: chaos
 chaos: setup ## faults against a real cluster under load; ARGS="--seed 7" repeats, "--mutants" switches protections off

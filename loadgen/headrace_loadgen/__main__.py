@@ -7,44 +7,31 @@ answer.
 import argparse
 import logging
 import math
-import secrets
-import signal as signals_of_the_os
 import sys
-import time
-import types
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from headrace_loadgen.generate import SIGNALS, Generator, Signal
+from headrace_loadgen.find_max import Finder, print_search
 from headrace_loadgen.page import page
-from headrace_loadgen.probe import Lag, Probe
 from headrace_loadgen.profiles import PROFILES
-from headrace_loadgen.report import (
-    Objectives,
-    Outcome,
-    Progress,
-    check_writable,
-    print_table,
-    say,
-    write_json,
-)
-from headrace_loadgen.send import Sender, Stream, Tally
-from headrace_loadgen.store import Store, StoreUnreachable, Verdict, judge
-from headrace_loadgen.usage import Cluster, Usage
+from headrace_loadgen.report import Objectives, check_writable, print_table, say, write_json
+from headrace_loadgen.run import DEFAULT_CLUSTER, Run
+from headrace_loadgen.search_page import search_page
+from headrace_loadgen.store import StoreUnreachable
 
 OK, FAILED, USAGE, UNREACHABLE = range(4)
-DEFAULT_CLUSTER = Path(".cache/cluster/default/cluster.json")
 MAX_DURATION_S = 3_600.0
-LOOK_AGAIN_S = 0.5
 
 EXAMPLES = """examples:
   loadgen --rate 100000 --metrics-rate 50000 --duration 60
   loadgen --rate 20000 --logs-rate 5000 --duration 30 --json result.json
   loadgen --rate 50000 --metrics-rate 25000 --report run.html
   loadgen --rate 50000 --endpoint 10.0.0.5:4317 --clickhouse 10.0.0.7:9000,10.0.0.8:9000
+  loadgen --rate 20000 --metrics-rate 10000 --find-max --report max.html
   loadgen --rate 50000 --no-verify      only send; needs no ClickHouse
 """
 
@@ -128,167 +115,37 @@ def make_parser() -> argparse.ArgumentParser:
         default=10.0,
         help="seconds below which p99 must be (10)",
     )
+    most = parser.add_argument_group("the highest rate that holds")
+    most.add_argument(
+        "--find-max",
+        action="store_true",
+        help="runs of --duration at multiples of the rates, until the highest that holds is known",
+    )
+    most.add_argument(
+        "--tolerance",
+        type=_number(0.005, 1),
+        default=0.05,
+        help="how far the answer and the lowest rate that failed may be apart (0.05)",
+    )
+    most.add_argument(
+        "--search-time",
+        type=SECONDS,
+        default=1_200.0,
+        help="seconds after which no further run begins (1,200)",
+    )
     output = parser.add_argument_group("output")
     output.add_argument("--json", metavar="FILE", help="write the result as JSON; - for stdout")
     output.add_argument(
         "--report", metavar="FILE", help="write the result as one HTML page that opens offline"
     )
+    output.add_argument(
+        "--marks",
+        type=Path,
+        metavar="FILE",
+        help="each line appended to it during the run is an event of the page, at its time",
+    )
     output.add_argument("--quiet", action="store_true", help="no progress, no table")
     return parser
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.strip().rpartition(":")
-    if not colon or not port.isdigit():
-        msg = f"{text!r} is not host:port"
-        raise ValueError(msg)
-    return host, int(port)
-
-
-class Run:
-    """One run, from its arguments to its outcome."""
-
-    def __init__(self, args: argparse.Namespace) -> None:
-        self.args = args
-        path: Path | None = args.cluster or (DEFAULT_CLUSTER if DEFAULT_CLUSTER.exists() else None)
-        self.cluster = Cluster.read(path) if path else None
-        known = self.cluster
-        self.endpoint = args.endpoint or (known.otlp if known else "127.0.0.1:4317")
-        if args.clickhouse:
-            self.clickhouse = [_address(part) for part in args.clickhouse.split(",")]
-        else:
-            self.clickhouse = known.clickhouse if known else [("127.0.0.1", 9000)]
-        self.database = args.database or (known.database if known else "otel")
-        password_file: Path | None = args.clickhouse_password_file
-        self.password = password_file.read_text().strip() if password_file else ""
-        self.name = secrets.token_hex(4)
-        self.service = f"loadgen-{self.name}"
-        self.rates: dict[Signal, float] = dict(
-            zip(SIGNALS, (args.rate, args.metrics_rate, args.logs_rate), strict=True)
-        )
-
-    def go(self) -> Outcome:
-        """Raises StoreUnreachable, and ConnectionError when the endpoint does not answer."""
-        args = self.args
-        store = None if args.no_verify else self.store()
-        if store is not None:
-            store.query("SELECT 1 FROM otel_traces LIMIT 1")
-        say("building requests", quiet=args.quiet)
-        sender = Sender(self.endpoint, self._streams(), args.connections)
-        if not sender.connect(timeout_s=10):
-            msg = f"{self.endpoint} does not accept connections (--endpoint)"
-            raise ConnectionError(msg)
-        probe = None
-        if store is not None and self.rates["metrics"]:
-            probe = Probe(self.endpoint, self.store(), f"loadgen-canary-{self.name}")
-            probe.start()
-        usage = Usage(self.cluster)
-        seconds = self._load(sender, probe)
-        verdicts: dict[Signal, Verdict] = {}
-        lag: Lag | None = None
-        deadline = time.monotonic() + args.wait
-        if store is not None:
-            self._wait_for_tail(store, sender, deadline)
-            lag = probe.finish(max(0.0, deadline - time.monotonic())) if probe else None
-        cpu, memory = usage.since()
-        if store is not None:
-            say("verifying every record", quiet=args.quiet)
-            verdicts = {
-                signal: self._verify(store, tally, deadline)
-                for signal, tally in sender.tallies.items()
-            }
-            store.close()
-        sender.close()
-        settings = {
-            "endpoint": self.endpoint,
-            "profile": args.profile,
-            "request_records": args.request_records,
-            "duration": args.duration,
-            "seed": args.seed,
-            "run": self.name,
-            "version": version("headrace"),
-        }
-        return Outcome(self.rates, seconds, sender.tallies, verdicts, lag, cpu, memory, settings)
-
-    def store(self) -> Store:
-        """Another connection: a Store serves one thread."""
-        return Store(self.clickhouse, self.database, self.args.clickhouse_user, self.password)
-
-    def _streams(self) -> list[Stream]:
-        args = self.args
-        profile = PROFILES[args.profile]
-        return [
-            Stream(
-                Generator(signal, profile, self.service, self._request_records(rate), args.seed),
-                rate,
-            )
-            for signal, rate in self.rates.items()
-            if rate
-        ]
-
-    def _request_records(self, rate: float) -> int:
-        """At least two requests a second, so that a low rate is a stream and not one burst."""
-        most: int = self.args.request_records
-        return max(1, min(most, int(rate / 2)))
-
-    def _load(self, sender: Sender, probe: Probe | None) -> float:
-        """Send. The first Ctrl-C ends the load and verification follows; the second ends all."""
-
-        def interrupted(_number: int, _frame: types.FrameType | None) -> None:
-            signals_of_the_os.signal(
-                signals_of_the_os.SIGINT, signals_of_the_os.default_int_handler
-            )
-            sender.stop()
-
-        before = signals_of_the_os.signal(signals_of_the_os.SIGINT, interrupted)
-        begun = time.monotonic()
-        try:
-            if self.args.quiet:
-                sent = sender.run(self.args.duration)
-            else:
-                with Progress(sender, probe):
-                    sent = sender.run(self.args.duration)
-        finally:
-            signals_of_the_os.signal(signals_of_the_os.SIGINT, before)
-        # Records acknowledged late were not reached in time: the clock runs to the last answer.
-        last = max((tally.last_ack for tally in sender.tallies.values()), default=begun)
-        return max(sent, last - begun)
-
-    def _wait_for_tail(self, store: Store, sender: Sender, deadline: float) -> None:
-        """Until as many rows as acknowledged records are visible, or the patience ends."""
-        for signal, tally in sender.tallies.items():
-            while (seen := self._visible(store, signal)) < tally.acked_records:
-                if time.monotonic() > deadline:
-                    return
-                say(
-                    f"waiting for the last {signal}: {seen:,} of {tally.acked_records:,}",
-                    quiet=self.args.quiet,
-                )
-                time.sleep(LOOK_AGAIN_S)
-
-    def _visible(self, store: Store, signal: Signal) -> int:
-        """Rows; 0 while ClickHouse does not answer: its restart costs time, not the run."""
-        try:
-            return store.count(signal, self.service)
-        except StoreUnreachable:
-            return 0
-
-    def _verify(self, store: Store, tally: Tally, deadline: float) -> Verdict:
-        """Looks again while something may still arrive: the rows of a request that was sent twice
-        can make up the count before the last ones are there, and replicas lag behind each other.
-        """
-        while True:
-            late = time.monotonic() > deadline
-            try:
-                found = store.by_request(tally.signal, self.service, tally.sent_requests)
-            except StoreUnreachable:
-                if late:
-                    raise
-            else:
-                verdict = judge(tally, found)
-                if late or not verdict.unsettled:
-                    return verdict
-            time.sleep(LOOK_AGAIN_S)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -299,6 +156,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if not any((args.rate, args.metrics_rate, args.logs_rate)):
         parser.error("nothing to send: every rate is 0")
+    if args.find_max and (args.no_verify or not args.metrics_rate):
+        parser.error("--find-max holds rates to the lag of metrics: give --metrics-rate, and "
+                     "leave --no-verify away")  # fmt: skip
     try:
         run = Run(args)
         for path in filter(None, (args.json, args.report)):
@@ -306,22 +166,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f"loadgen: {error}", file=sys.stderr)
         return USAGE
+    command = ["loadgen", *(sys.argv[1:] if argv is None else argv)]
     try:
-        outcome = run.go()
+        return (find if args.find_max else once)(args, run, command)
     except (StoreUnreachable, ConnectionError) as error:
         print(f"loadgen: {error}", file=sys.stderr)
         return UNREACHABLE
+
+
+def once(args: argparse.Namespace, run: Run, command: Sequence[str]) -> int:
+    """One run at the rates asked."""
     objectives = Objectives(args.min_rate_ratio, args.max_metric_lag_p99)
+    outcome = run.go()
     document = outcome.document(objectives)
-    if args.json:
-        write_json(document, args.json)
-    if args.report:
-        command = ["loadgen", *(sys.argv[1:] if argv is None else argv)]
-        Path(args.report).write_text(page(document, objectives.max_metric_lag_p99_s, command))
-        say(f"report: {args.report}", quiet=args.quiet)
+    keep(args, document, lambda: page(document, objectives.max_metric_lag_p99_s, command))
     if not args.quiet and args.json != "-":
         print_table(outcome, document, Console())
     return FAILED if document["failures"] else OK
+
+
+def find(args: argparse.Namespace, _run: Run, command: Sequence[str]) -> int:
+    """The highest rate that holds, in the proportions asked."""
+    objectives = Objectives(args.min_rate_ratio, args.max_metric_lag_p99)
+    document = Finder(args, objectives).run()
+    keep(args, document, lambda: search_page(document, command))
+    if not args.quiet and args.json != "-":
+        print_search(document, Console())
+    return FAILED if document["held"] is None else OK
+
+
+def keep(args: argparse.Namespace, document: dict[str, Any], html: Callable[[], str]) -> None:
+    """Write what `--json` and `--report` ask for."""
+    if args.json:
+        write_json(document, args.json)
+    if args.report:
+        Path(args.report).write_text(html())
+        say(f"report: {args.report}", quiet=args.quiet)
 
 
 if __name__ == "__main__":

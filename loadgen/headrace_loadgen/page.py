@@ -1,88 +1,72 @@
-"""The run as one HTML page that needs nothing else: opens offline, prints well."""
+"""The run as one HTML page: verdict, rates, lag and what happened meanwhile, cost, how to rerun."""
 
-import math
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
+from statistics import fmean, median
 from typing import Any
 
-WIDTH, HEIGHT = 720, 240
-LEFT, RIGHT, TOP, BOTTOM = 44, 12, 12, 28
+from headrace_loadgen import chart, markup
+from headrace_loadgen.chart import Mark
+from headrace_loadgen.markup import Markup
 
-STYLE = """
-:root { --ink: #1c2024; --soft: #5b6570; --ground: #fff; --line: #d5dae0; --good: #0b62b8;
-  --bad: #b3400f; --curve: #0b62b8 }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e8ec; --soft: #9aa5b1; --ground: #14171a;
-  --line: #353c44; --good: #6cb6ff; --bad: #ffa066; --curve: #6cb6ff } }
-@media print { :root { --ink: #000; --soft: #444; --ground: #fff; --line: #bbb; --good: #000;
-  --bad: #000; --curve: #000 } section { break-inside: avoid } }
-* { box-sizing: border-box }
-body { margin: 0 auto; padding: 24px 16px; max-width: 760px; color: var(--ink);
-  background: var(--ground); font: 15px/1.5 system-ui, sans-serif }
-h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.1rem; margin: 28px 0 8px }
-.verdict { font-weight: 700 } .pass { color: var(--good) } .fail { color: var(--bad) }
-.soft { color: var(--soft) }
-.scroll { overflow-x: auto }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
-caption { text-align: left; color: var(--soft) }
-th, td { padding: 4px 8px; text-align: right; border-bottom: 1px solid var(--line);
-  white-space: nowrap }
-th:first-child, td:first-child { text-align: left }
-svg { width: 100%; min-width: 560px; height: auto; display: block }
-svg text { fill: var(--soft); font: 11px system-ui, sans-serif }
-.axis { stroke: var(--line) } .dot { fill: var(--curve) }
-.limit { stroke: var(--bad); stroke-width: 1.5; stroke-dasharray: 6 4 }
-code, pre { font-family: ui-monospace, monospace; font-size: .9em }
-pre { overflow-x: auto; margin: 0 }
-"""
+Document = dict[str, Any]
+"""The document of `--json`."""
+
+SERIES = ("one", "two", "three")
+"""Line styles: each has a colour and a dash pattern of its own."""
+TABLE_ROWS = 12
+SMOOTH_OVER = 5
+FARTHEST_LIMIT = 20
+"""Times the longest lag: an objective beyond that is said and not drawn."""
+MOST_MARKS = 40
 
 
-def page(document: dict[str, Any], limit_s: float, command: Sequence[str]) -> str:
-    """The page of one result (the document of `--json`). `command` reruns it."""
+def page(document: Document, limit_s: float, command: Sequence[str]) -> str:
+    """The page of one result. `command` reruns it."""
     passed = document["verdict"] == "PASS"
-    when = datetime.now(UTC)
-    lag = document["metric_lag_seconds"]
+    run = escape(document["settings"]["run"])
+    start = _start(document)
+    marks = [Mark(at - start, text) for at, text in document["events"]]
     parts = [
-        "<!doctype html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{document['verdict']}: loadgen {document['settings']['run']}</title>",
-        f"<style>{STYLE}</style></head><body>",
-        f"<h1>Load run <code>{escape(document['settings']['run'])}</code>: "
-        f'<span class="verdict {"pass" if passed else "fail"}">{document["verdict"]}</span></h1>',
-        f'<p class="soft">{when:%Y-%m-%d %H:%M} UTC, {document["seconds"]:.0f} s</p>',
+        f"<h1>Load run <code>{run}</code>: {markup.verdict(passed, document['verdict'])}</h1>",
+        markup.note(f"{_when(document)}, {document['seconds']:.0f} s"),
         f"<p>{_proof(document)}</p>",
+        *_failures(document),
+        markup.tiles(_tiles(document, limit_s)),
+        *_lag(document, limit_s, marks),
+        *_rates(document, marks),
+        markup.section("Records", _signals(document)),
+        *_cost(document),
+        markup.beside(
+            markup.section("Settings", markup.pairs(document["settings"])),
+            markup.section("Versions", markup.pairs(document["versions"])),
+        ),
+        markup.section("Run it again", markup.command(shlex.join(command))),
     ]
-    if document["failures"]:
-        items = "".join(f"<li>{escape(one)}</li>" for one in document["failures"])
-        parts.append(f'<section><h2>What did not hold</h2><ul class="fail">{items}</ul></section>')
-    parts.append(_table("Records", *_signals(document)))
-    if document["metric_lag_timeline"]:
-        words = ", ".join(f"{name} {lag[name]} s" for name in ("p50", "p95", "p99", "max"))
-        parts.append(
-            "<section><h2>Metric lag</h2>"
-            f'<p class="soft">From sending a canary point to reading it: {words}. The broken line '
-            f"is the objective for p99, {limit_s:g} s.</p>"
-            '<div class="scroll" tabindex=0>'
-            f"{_chart(document['metric_lag_timeline'], limit_s)}</div></section>"
-        )
-    if document["cpu_seconds"]:
-        parts.append(_table("What it cost", *_components(document)))
-    settings = "".join(
-        f"<tr><td>{escape(name)}</td><td>{escape(str(value))}</td></tr>"
-        for name, value in document["settings"].items()
-    )
-    parts += [
-        f'<section><h2>Settings</h2><div class="scroll"><table>{settings}</table></div></section>',
-        "<section><h2>Run it again</h2>"
-        f"<pre tabindex=0>{escape(shlex.join(command))}</pre></section>",
-        "</body></html>",
-    ]
-    return "\n".join(parts) + "\n"
+    return markup.whole(f"{document['verdict']}: loadgen {document['settings']['run']}", parts)
 
 
-def _proof(document: dict[str, Any]) -> str:
+def _start(document: Document) -> float:
+    """Seconds since 1970 that the charts count from."""
+    times = [at for at, _ in document["metric_lag_timeline"]] + document["timeline"]["at"][:1]
+    return min(times, default=0.0)
+
+
+def _end(document: Document) -> float:
+    """Seconds after the start at which the charts end."""
+    times: list[float] = document["timeline"]["at"]
+    return times[-1] - _start(document) if times else 0.0
+
+
+def _when(document: Document) -> str:
+    start = _start(document)
+    when = datetime.fromtimestamp(start, UTC) if start else datetime.now(UTC)
+    return f"{when:%Y-%m-%d %H:%M} UTC"
+
+
+def _proof(document: Document) -> str:
     if document["lost"] is None:
         return "Nobody looked whether the records arrived (<code>--no-verify</code>)."
     return (
@@ -91,14 +75,35 @@ def _proof(document: dict[str, Any]) -> str:
     )
 
 
-def _signals(document: dict[str, Any]) -> tuple[list[str], Iterable[list[str]]]:
-    names = ["", "asked/s", "reached/s", "acknowledged", "visible", "p99 request"]
+def _failures(document: Document) -> Iterator[str]:
+    if document["failures"]:
+        items = "".join(f"<li>{escape(one)}</li>" for one in document["failures"])
+        yield markup.section("What did not hold", f'<ul class="fail">{items}</ul>')
+
+
+def _tiles(document: Document, limit_s: float) -> Iterator[tuple[str, str, str]]:
+    for noun, asked in document["asked_rates"].items():
+        if asked:
+            reached = document["achieved_rates"][noun]
+            share = f"{100 * reached / asked:.1f} % of {asked:,.0f} asked"
+            yield f"{noun} reached", f"{reached:,.0f}/s", share
+    p99 = document["metric_lag_seconds"]["p99"]
+    if p99 is not None:
+        yield "metric lag p99", f"{p99:.2f} s", f"objective below {limit_s:g} s"
+    if document["cpu_us_per_span"]:
+        total = sum(document["cpu_us_per_span"].values())
+        yield "CPU per span", f"{total:.1f} µs", "all components, all signals"
+
+
+def _signals(document: Document) -> str:
+    names = ["signal", "asked/s", "reached/s", "acknowledged", "visible", "p50 request",
+             "p99 request", "failed attempts"]  # fmt: skip
     rows = []
     for noun, asked in document["asked_rates"].items():
         if not asked:
             continue
         visible = document[f"{noun}_visible"]
-        latency = document["request_latency_seconds"][noun]["p99"]
+        latency = document["request_latency_seconds"][noun]
         rows.append(
             [
                 noun,
@@ -106,79 +111,136 @@ def _signals(document: dict[str, Any]) -> tuple[list[str], Iterable[list[str]]]:
                 f"{document['achieved_rates'][noun]:,.0f}",
                 f"{document[f'{noun}_acked']:,}",
                 "not looked up" if visible is None else f"{visible:,}",
-                "" if latency is None else f"{latency:.2f} s",
+                *("–" if latency[q] is None else f"{latency[q]:.2f} s" for q in ("p50", "p99")),
+                f"{sum(document['errors'][noun].values()):,}",
             ]
         )
-    return names, rows
+    return markup.table("Records by signal", names, rows)
 
 
-def _components(document: dict[str, Any]) -> tuple[list[str], Iterable[list[str]]]:
-    per_span = document["cpu_us_per_span"]
-    memory = document["memory_mib"]
-    ordered = sorted(document["cpu_seconds"].items(), key=lambda item: -item[1])
+def _lag(document: Document, limit_s: float, marks: Sequence[Mark]) -> Iterator[str]:
+    if not document["metric_lag_timeline"]:
+        return
+    start = _start(document)
+    points = sorted((at - start, seconds) for at, seconds in document["metric_lag_timeline"])
+    highest = max(seconds for _, seconds in points)
+    lag = document["metric_lag_seconds"]
+    words = ", ".join(f"{name} {lag[name]} s" for name in ("p50", "p95", "p99", "max"))
+    # An objective of minutes, for a run under faults, would press seconds flat.
+    near = limit_s <= FARTHEST_LIMIT * highest
+    axes = chart.axes(
+        [0.0, max(points[-1][0], _end(document))], max(limit_s, highest) if near else highest
+    )
+    lines, badges = chart.marks(marks[:MOST_MARKS], axes)
+    line, line_words = "", ""
+    if near:
+        line, line_words = chart.limit(limit_s, axes, f"objective: p99 below {limit_s:g} s")
+    else:
+        words += f". The objective, {limit_s:g} s, lies above the chart"
+    summary = f"Metric lag over time, at most {highest:.1f} s, objective {limit_s:g} s"
+    yield markup.section(
+        "Metric lag",
+        markup.note(f"A dot per canary: from sending a point to reading it. {words}."),
+        chart.frame(axes, lines + chart.dots(points, axes, "one") + line, line_words + badges,
+                    summary),
+        _events(marks),
+        markup.folded("The same in numbers", _lag_table(points)),
+    )  # fmt: skip
+
+
+def _events(marks: Sequence[Mark]) -> str:
+    """The list that the numbers on the chart point to."""
+    if not marks:
+        return markup.note("No rebalance, restart or fault was seen during the run.")
+    items = "".join(
+        f"<li><b>{one.at_s:.1f} s</b> {escape(one.text)}</li>" for one in marks[:MOST_MARKS]
+    )
+    more = len(marks) - MOST_MARKS
+    rest = markup.note(f"and {more} more, in the JSON") if more > 0 else ""
+    return f'<ol class="events">{items}</ol>{rest}'
+
+
+def _lag_table(points: Sequence[tuple[float, float]]) -> str:
+    width = (points[-1][0] or 1.0) / TABLE_ROWS
+    rows = []
+    for number in range(TABLE_ROWS):
+        inside = [lag for at, lag in points if number == min(int(at / width), TABLE_ROWS - 1)]
+        if inside:
+            span = f"{number * width:.0f}–{(number + 1) * width:.0f} s"
+            rows.append([span, f"{len(inside)}", f"{median(inside):.2f} s", f"{max(inside):.2f} s"])
+    return markup.table("Lag by time", ["sent at", "canaries", "median", "max"], rows)
+
+
+def _rates(document: Document, marks: Sequence[Mark]) -> Iterator[str]:
+    times = document["timeline"]["at"]
+    sampled = document["timeline"]["achieved_rates"]
+    found = {
+        noun: _smooth(sampled[noun])
+        for noun, asked in document["asked_rates"].items()
+        if asked and noun in sampled
+    }
+    if len(times) < 2 or not found:
+        return
+    start = _start(document)
+    seconds = [at - start for at in times]
+    highest = max(max(rates) for rates in found.values())
+    axes = chart.axes([0.0, _end(document)], max(highest, 1.0), y_unit="/s")
+    lines, badges = chart.marks(marks[:MOST_MARKS], axes)
+    for style, rates in zip(SERIES, found.values(), strict=False):
+        lines += chart.line(zip(seconds, rates, strict=True), axes, style)
+    legend = "".join(
+        f'<li><svg viewBox="0 0 34 14" aria-hidden="true"><path class="line {style}" d="M0 7H34"/>'
+        f"</svg>{noun}, {document['asked_rates'][noun]:,.0f}/s asked</li>"
+        for style, noun in zip(SERIES, found, strict=False)
+    )
+    yield markup.section(
+        "Rate",
+        markup.note(
+            f"Records acknowledged per second, averaged over {SMOOTH_OVER} samples because they "
+            "come in requests of thousands; until the last one was visible."
+        ),
+        f'<ul class="legend">{legend}</ul>',
+        chart.frame(axes, lines, badges, "Acknowledged records per second over time"),
+    )
+
+
+def _smooth(values: Sequence[float]) -> list[float]:
+    """Averages of each value and those before it."""
+    windows = (values[max(0, i + 1 - SMOOTH_OVER) : i + 1] for i in range(len(values)))
+    return [fmean(window) for window in windows]
+
+
+def _cost(document: Document) -> Iterator[str]:
+    if not document["cpu_seconds"]:
+        return
+    per_span, memory = document["cpu_us_per_span"], document["memory_mib"]
+    timeline = document["timeline"]
+    total = sum(document["cpu_seconds"].values()) or 1.0
     rows = [
         [
             name,
-            f"{seconds:.1f}",
-            f"{per_span[name]:.2f}" if name in per_span else "",
-            f"{memory.get(name, 0):,.0f}",
+            f"{seconds:.1f} s",
+            f"{100 * seconds / total:.0f} %",
+            f"{per_span[name]:.2f} µs" if name in per_span else "",
+            _spark(timeline["cpu_cores"].get(name, []), "cores", ".2f"),
+            f"{memory[name]:,.0f} MiB" if name in memory else "",
+            _spark(timeline["memory_mib"].get(name, []), "MiB", ",.0f"),
         ]
-        for name, seconds in ordered
+        for name, seconds in sorted(document["cpu_seconds"].items(), key=lambda item: -item[1])
     ]
-    total = sum(document["cpu_seconds"].values())
-    rows.append(["all", f"{total:.1f}", f"{sum(per_span.values()):.2f}", ""])
-    return ["component", "CPU s", "µs per span", "MiB"], rows
-
-
-def _table(title: str, names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return (
-        f'<section><h2>{escape(title)}</h2><div class="scroll" tabindex=0><table>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></section>"
+    rows.append(["all", f"{total:.1f} s", "", f"{sum(per_span.values()):.2f} µs", "", "", ""])
+    names = ["component", "CPU", "share", "per span", "cores, peak", "memory, end",
+             "memory, peak"]  # fmt: skip
+    yield markup.section(
+        "What it cost",
+        markup.note("From the first request until the last record was visible."),
+        markup.table("CPU and memory by component", names, rows),
     )
 
 
-def _chart(timeline: Sequence[Sequence[float]], limit_s: float) -> str:
-    """One dot per canary over the time of its sending, and the objective."""
-    start = min(at for at, _ in timeline)
-    span = max(at for at, _ in timeline) - start or 1.0
-    top = _ceiling(max(limit_s, *(seconds for _, seconds in timeline)) * 1.05)
-
-    def across(at: float) -> float:
-        return round(LEFT + (at - start) / span * (WIDTH - LEFT - RIGHT), 1)
-
-    def down(seconds: float) -> float:
-        return round(HEIGHT - BOTTOM - seconds / top * (HEIGHT - TOP - BOTTOM), 1)
-
-    parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Metric lag over time, '
-        f'at most {max(s for _, s in timeline):.1f} s, objective {limit_s:g} s">'
-    ]
-    for share in (0, 0.5, 1):
-        y = down(top * share)
-        parts.append(
-            f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>'
-            f'<text x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{top * share:g} s</text>'
-        )
-    for share in (0, 0.5, 1):
-        anchor = ("start", "middle", "end")[int(share * 2)]
-        parts.append(
-            f'<text x="{across(start + span * share)}" y="{HEIGHT - 8}" '
-            f'text-anchor="{anchor}">{span * share:.0f} s</text>'
-        )
-    parts += [
-        f'<circle class="dot" cx="{across(at)}" cy="{down(seconds)}" r="2"/>'
-        for at, seconds in timeline
-    ]
-    y = down(limit_s)
-    parts.append(f'<line class="limit" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/></svg>')
-    return "".join(parts)
-
-
-def _ceiling(value: float) -> float:
-    """The next of 1, 2, 5 × a power of ten."""
-    power: float = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
+def _spark(values: Sequence[float], unit: str, form: str) -> str:
+    if not values:
+        return ""
+    words = f"{max(values):{form}} {unit}"
+    drawn = chart.sparkline(values, f"over time, peak {words}")
+    return Markup(f"<span>{escape(words)}{drawn}</span>")

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from headrace_loadgen.generate import Signal
 from headrace_loadgen.probe import Lag, Probe
 from headrace_loadgen.send import Sender, Tally
 from headrace_loadgen.store import Verdict
+from headrace_loadgen.watch import Timeline
 
 PROGRESS_EVERY_S = 2.0
 NOUNS: dict[Signal, str] = {"traces": "spans", "metrics": "points", "logs": "logs"}
@@ -32,18 +33,22 @@ class Objectives:
     max_duplicated: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """All that a run found out."""
 
     asked: dict[Signal, float]
     seconds: float
     tallies: dict[Signal, Tally]
-    verdicts: dict[Signal, Verdict]
-    lag: Lag | None
-    cpu_seconds: dict[str, float]
-    memory_mib: dict[str, float]
-    settings: dict[str, Any]
+    verdicts: dict[Signal, Verdict] = field(default_factory=dict)
+    lag: Lag | None = None
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    memory_mib: dict[str, float] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    drain_s: dict[Signal, float] = field(default_factory=dict)
+    """From the end of the load until everything acknowledged was visible."""
+    timeline: Timeline = field(default_factory=Timeline)
+    versions: dict[str, str] = field(default_factory=dict)
 
     def achieved(self, signal: Signal) -> float:
         """Acknowledged records per second, over the time that acknowledging them took."""
@@ -129,7 +134,16 @@ class Outcome:
             "cpu_seconds": self.cpu_seconds,
             "cpu_us_per_span": self.cpu_per_span(),
             "memory_mib": self.memory_mib,
+            "drain_seconds": {NOUNS[s]: seconds for s, seconds in self.drain_s.items()},
+            "timeline": {
+                "at": self.timeline.at,
+                "achieved_rates": {NOUNS[s]: v for s, v in self.timeline.rates.items()},
+                "cpu_cores": self.timeline.cpu_cores,
+                "memory_mib": self.timeline.memory_mib,
+            },
+            "events": [[event.at, event.text] for event in self.timeline.events],
             "settings": self.settings,
+            "versions": self.versions,
         }
 
     def _found(self, count: Callable[[Verdict], int], signal: Signal | None = None) -> int | None:

@@ -5,7 +5,7 @@ import json
 import os
 import socket
 import xmlrpc.client
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,12 @@ class Cluster:
     supervisor: str
     kinds: dict[str, str]
     """Component name → kind."""
+    logs: dict[str, Path] = field(default_factory=dict)
+    """Component name → its log."""
+    writers: dict[str, str] = field(default_factory=dict)
+    """Writer → where it serves /metrics."""
+    shape: dict[str, int] = field(default_factory=dict)
+    """How many brokers, shards, replicas."""
 
     @staticmethod
     def read(path: Path) -> "Cluster":
@@ -66,6 +72,9 @@ class Cluster:
             document["clickhouse"]["database"],
             document["supervisor"]["socket"],
             {name: entry["kind"] for name, entry in document["components"].items()},
+            {name: Path(entry["log"]) for name, entry in document["components"].items()},
+            document["writers"],
+            document["shape"],
         )
 
     def pids(self) -> dict[str, int]:
@@ -80,39 +89,52 @@ class Cluster:
         return {entry["name"]: entry["pid"] for entry in found if entry["pid"]}
 
 
+Reading = dict[tuple[str, int], tuple[float, int]]
+"""(component, pid) → CPU seconds and resident bytes."""
+
+
 class Usage:
     """CPU seconds per kind of component since construction, this process included."""
 
     def __init__(self, cluster: Cluster | None) -> None:
         self._cluster = cluster
-        self._before = self._read()
+        self._before = self.read(self.pids())
 
-    def _read(self) -> dict[tuple[str, int], tuple[float, int]]:
-        """(kind, pid) → CPU seconds and resident bytes."""
-        found = {("loadgen", os.getpid()): _of_process(os.getpid())}
-        if self._cluster is not None:
-            for name, pid in self._cluster.pids().items():
-                kind = self._cluster.kinds.get(name, name)
-                label = name if kind == "writer" else kind
-                found[label, pid] = _of_process(pid)
-        return found
+    def pids(self) -> dict[str, int]:
+        """Running components and this process."""
+        return {"loadgen": os.getpid()} | (self._cluster.pids() if self._cluster else {})
+
+    def read(self, pids: dict[str, int], *, children: bool = True) -> Reading:
+        """What these processes have used. Looking for children reads every process of the machine,
+        so who looks often leaves them out."""
+        return {(self._label(name), pid): _of_process(pid, children) for name, pid in pids.items()}
+
+    def _label(self, name: str) -> str:
+        """Writers by name, everything else by kind."""
+        kind = self._cluster.kinds.get(name, name) if self._cluster else name
+        return name if kind == "writer" else kind
 
     def since(self) -> tuple[dict[str, float], dict[str, float]]:
         """CPU seconds and resident MiB by component. A process that was restarted in between
         counts with what it used since its start."""
-        seconds: dict[str, float] = {}
-        mebibytes: dict[str, float] = {}
-        for (label, pid), (cpu, resident) in self._read().items():
-            before = self._before.get((label, pid), (0.0, 0))[0]
-            seconds[label] = round(seconds.get(label, 0.0) + cpu - before, 3)
-            mebibytes[label] = round(mebibytes.get(label, 0.0) + resident / 2**20, 1)
-        return seconds, mebibytes
+        return difference(self.read(self.pids()), self._before)
 
 
-def _of_process(pid: int) -> tuple[float, int]:
+def difference(now: Reading, before: Reading) -> tuple[dict[str, float], dict[str, float]]:
+    """CPU seconds between two readings, and the later one's MiB, by component."""
+    seconds: dict[str, float] = {}
+    mebibytes: dict[str, float] = {}
+    for (label, pid), (cpu, resident) in now.items():
+        earlier = before.get((label, pid), (0.0, 0))[0]
+        seconds[label] = round(seconds.get(label, 0.0) + cpu - earlier, 3)
+        mebibytes[label] = round(mebibytes.get(label, 0.0) + resident / 2**20, 1)
+    return seconds, mebibytes
+
+
+def _of_process(pid: int, children: bool) -> tuple[float, int]:
     try:
         process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
+        family = [process, *(process.children(recursive=True) if children else ())]
         times = [member.cpu_times() for member in family]
         resident = sum(member.memory_info().rss for member in family)
     except psutil.Error:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from support.downstream import Reader
-from support.genai_world import DAY_S, HOUR_S, TRACE_OF_D, World, world
+from support.genai_world import DAY_S, HOUR_S, LONG_PROMPT, TRACE_OF_D, World, world
 from support.schema_server import SchemaServer
 
 FIRST_DAY, NEXT_DAY = date(2026, 9, 21), date(2026, 9, 22)
@@ -176,3 +176,46 @@ def test_short_windows_leave_out_what_is_not_theirs(reader: Reader) -> None:
     until = timedelta(minutes=15).seconds + HOUR_S
     rows = reader("llm_success_by_route", since_s=HOUR_S, until_s=until)
     assert rows == [("/chat", 24, pytest.approx(21 / 24)), ("/agent/plan", 10, 1)]
+
+
+# What the views show besides.
+
+
+def test_only_llm_spans_are_shown_each_under_its_kind(filled: World) -> None:
+    rows = filled.rows("SELECT Kind, count() FROM genai_spans GROUP BY Kind ORDER BY Kind")
+    assert rows == [("agent", 1), ("model", 61), ("tool", 2)]
+
+
+def test_the_new_name_counts_before_the_old(filled: World) -> None:
+    rows = filled.rows("SELECT DISTINCT Provider FROM genai_spans WHERE Kind = 'model'")
+    assert sorted(rows) == [("acme",), ("anthropic",), ("openai",)]
+
+
+def test_previews_are_short_and_texts_are_whole(filled: World) -> None:
+    short = filled.rows(
+        "SELECT PromptPreview, CompletionPreview FROM genai_spans WHERE ResponseId = 'resp-0'"
+    )
+    assert short == [(LONG_PROMPT[:200], "an answer")]
+    rows = filled.rows(
+        "SELECT EventName, Input, Output, SystemInstructions FROM genai_content "
+        "WHERE Input NOT IN ('short', '')"
+    )
+    assert sorted(rows) == [
+        ("", LONG_PROMPT, "an answer", ""),
+        ("gen_ai.client.inference.operation.details", "asked in an event", "", ""),
+        ("gen_ai.user.message", "asked in the old way", "", ""),
+    ]
+    answered = filled.rows("SELECT Output FROM genai_content WHERE EventName = 'gen_ai.choice'")
+    assert answered == [("answered in the old way",)]
+    assert filled.rows("SELECT count() FROM genai_content WHERE Input = 'short'") == [(10,)]
+
+
+def test_evaluations_have_their_score_and_label(filled: World) -> None:
+    rows = filled.rows(
+        "SELECT ResponseId, Score, Label, Explanation, Environment FROM genai_evaluations "
+        "WHERE ResponseId IN ('resp-1', 'old-0') ORDER BY ResponseId"
+    )
+    assert rows == [
+        ("old-0", 0, "bad", "because", "production"),
+        ("resp-1", 1, "good", "because", "production"),
+    ]

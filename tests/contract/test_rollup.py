@@ -134,6 +134,16 @@ def test_what_cannot_be_counted_again_is_refused(filled: World) -> None:
     assert rollup(filled, "rebuild", "--from", DAY, "--to", "2026-09-20")[0] == 2
 
 
+def test_limits_of_the_tables_are_minded(filled: World) -> None:
+    """A rollup with a TTL is replaced like one without; a day of expiring spans is not."""
+    filled.rows("ALTER TABLE genai_usage_1m MODIFY TTL Minute + toIntervalDay(36500)")
+    assert rollup(filled, "rebuild", "--from", DAY)[0] == 0
+    filled.rows("ALTER TABLE otel_traces MODIFY TTL toDateTime(Timestamp) + toIntervalDay(7)")
+    code, said = rollup(filled, "rebuild", "--from", DAY)
+    assert (code, "are gone, or some of them" in said["error"]) == (1, True)
+    assert per_minute(filled) == WANTED
+
+
 def test_where_it_is_a_view_there_is_nothing_to_do(legacy: SchemaServer) -> None:
     made = World(legacy, "otel")
     assert rollup(made, "check") == (0, {"differences": []})

@@ -1,6 +1,7 @@
 """The writer on the real cluster: exactly once through kills, poison beside good records."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -14,11 +15,16 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from support import builders, otlp
+from support.child import Child, free_ports
 from support.cluster import Cluster
 
 pytestmark = pytest.mark.integration
 
 VISIBLE_WITHIN_S = 30.0
+STEPS = {
+    "batch traces", "fetch", "decode", "commit", "build", "insert",
+    "insert otel_traces shard", "ledger",
+}  # fmt: skip
 LOADGEN = Path(sys.executable).with_name("loadgen")
 
 
@@ -168,3 +174,36 @@ def test_metrics_tell_what_was_written(cluster: Cluster) -> None:
     for path in ("live", "ready"):
         with urllib.request.urlopen(f"{base}/{path}", timeout=10) as answer:
             assert answer.status == 200
+
+
+def test_a_writer_traces_its_batches_through_the_same_pipeline(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """One more writer of the group, with a trace endpoint; the cluster's own have none."""
+    listen = f"127.0.0.1:{free_ports(1)[0]}"
+    environment = {
+        **cluster.layout.writer_environment,
+        "HEADRACE_HTTP_LISTEN": listen,
+        "HEADRACE_TRACE_ENDPOINT": cluster.otlp_grpc,
+        "HEADRACE_TRACE_EVERY_S": "1",
+    }
+    command = [str(LOADGEN.with_name("headrace")), "write", "--signals", "traces"]
+    sql = "SELECT SpanName, TraceId FROM otel_traces WHERE ServiceName = 'headrace-writer'"
+    begun = time.monotonic()
+    found: dict[str, set[str]] = {}
+    client = cluster.clickhouse()
+    with Child(command, tmp_path / "writer.log", env=environment):
+        while not any(names >= STEPS for names in found.values()):
+            assert time.monotonic() < begun + 2 * VISIBLE_WITHIN_S, found
+            body = builders.traces(builders.span(), resource={"service.name": "traced"})
+            for partition in range(6):
+                produce(cluster, "otlp_spans", body.SerializeToString(), partition=partition)
+            found = {}
+            for name, trace in client.execute(sql):
+                found.setdefault(trace, set()).add(re.sub(r"shard \d", "shard", name))
+            time.sleep(0.5)
+        with urllib.request.urlopen(f"http://{listen}/metrics", timeout=10) as answer:
+            page = answer.read().decode()
+        assert 'headrace_writer_traces_total{outcome="sent"}' in page
+        assert 'outcome="failed"' not in page
+    client.disconnect()

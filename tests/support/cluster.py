@@ -87,7 +87,9 @@ def running(name: str = NAME, offset: int = OFFSET, **changes: int) -> Iterator[
     `changes` are overrides as on make's command line (BROKERS=3). Two test sessions on one machine
     share the instance: the last one to leave takes it down.
     """
-    layout = _free_place(name, offset, {key: str(value) for key, value in changes.items()})
+    # Own spans of the writers would be messages that no test sent.
+    overrides = {"TRACE_EVERY_S": 0, **changes}
+    layout = _free_place(name, offset, {key: str(value) for key, value in overrides.items()})
     users = CACHE / "cluster" / f"{name}.users"
     users.parent.mkdir(parents=True, exist_ok=True)
     with users.open("w") as lock:

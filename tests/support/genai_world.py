@@ -194,7 +194,7 @@ def spans() -> ExportTraceServiceRequest:
 
 
 def records() -> ExportLogsServiceRequest:
-    """Two error logs of A, five scores, and a prompt that came as an event."""
+    """Two error logs of A, five scores, and prompts that came as events, new and old."""
 
     def at(span: Span, **fields: Any) -> dict[str, Any]:
         return {
@@ -230,7 +230,15 @@ def records() -> ExportLogsServiceRequest:
         attributes={"gen_ai.input.messages": "asked in an event"},
         **at(mini(5), event_name="gen_ai.client.inference.operation.details"),
     )
-    return builders.logs(*failures, *scores, told, resource=RESOURCE)
+    # Before v1.37 each message was an event, whose name was an attribute.
+    asked, answered = (
+        builders.log(body, attributes={"event.name": name}, **at(mini(6)))
+        for body, name in (
+            ("asked in the old way", "gen_ai.user.message"),
+            ("answered in the old way", "gen_ai.choice"),
+        )
+    )
+    return builders.logs(*failures, *scores, told, asked, answered, resource=RESOURCE)
 
 
 def replica(port: int, database: str) -> Replica:

@@ -153,3 +153,12 @@ def test_the_tail_of_a_log_is_short_and_safe(tmp_path: Path) -> None:
     lines = diagnose.tail(log).splitlines()
     assert len(lines) == diagnose.TAIL_LINES
     assert lines[-1] == "    last"
+
+
+def test_writers_trace_through_the_gateways_unless_told_otherwise() -> None:
+    def endpoint(cluster: Layout) -> str | None:
+        return cluster.writer_environment.get("HEADRACE_TRACE_ENDPOINT")
+
+    assert endpoint(layout()) == "127.0.0.1:4317"
+    assert endpoint(layout(TRACE_EVERY_S="0")) is None
+    assert endpoint(Layout(load({}), token="secret")) is None, "they have no token"

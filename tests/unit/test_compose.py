@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from headrace_loadgen.__main__ import Run, make_parser
+from headrace_loadgen.__main__ import make_parser
+from headrace_loadgen.run import Run
 from headrace_native import render, spec
 from headrace_native.layout import BROKER_MESSAGE_BYTES, GROUPS, TOPICS, Layout, program
 from headrace_native.spec import ROOT

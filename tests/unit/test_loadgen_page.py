@@ -4,7 +4,11 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+import pytest
+
+from headrace_loadgen import chart
 from headrace_loadgen.page import page
+from headrace_loadgen.search_page import search_page
 
 VOID = {"meta"}
 
@@ -26,7 +30,16 @@ def document(**changes: Any) -> dict[str, Any]:
         "cpu_seconds": {"gateway-1": 3.0, "loadgen": 1.0},
         "cpu_us_per_span": {"gateway-1": 100.2, "loadgen": 33.4},
         "memory_mib": {"gateway-1": 90.0},
+        "errors": {"spans": {"UNAVAILABLE": 2}, "points": {}},
+        "timeline": {
+            "at": [101.0, 102.0, 103.0],
+            "achieved_rates": {"spans": [990.0, 1_000.0, 0.0], "points": [500.0, 490.0, 0.0]},
+            "cpu_cores": {"gateway-1": [0.1, 0.4, 0.2], "loadgen": [0.0, 0.0, 0.0]},
+            "memory_mib": {"gateway-1": [80.0, 90.0, 90.0]},
+        },
+        "events": [],
         "settings": {"run": "0af1", "profile": "genai"},
+        "versions": {"ClickHouse": "18.16.1"},
     }  # fmt: skip
     return {**base, **changes}
 
@@ -54,7 +67,8 @@ class Balanced(HTMLParser):
 
 
 def test_every_tag_is_closed_in_order() -> None:
-    for text in (make(), make(failures=["spans: reached 1/s"], verdict="FAIL"),
+    for text in (make(), search_page(search_document(), []),
+                 make(failures=["spans: reached 1/s"], verdict="FAIL"),
                  make(metric_lag_timeline=[], cpu_seconds={}, cpu_us_per_span={})):  # fmt: skip
         parser = Balanced()
         parser.feed(text)
@@ -74,6 +88,10 @@ def test_verdict_numbers_and_command_are_there() -> None:
         "gateway-1",
         "133.60",
         "p99 2.5 s",
+        "998/s",
+        "99.8 % of 1,000 asked",
+        "18.16.1",
+        "over time, peak 0.40 cores",
         "loadgen --rate 1000",
     ):
         assert part in text, part
@@ -81,15 +99,23 @@ def test_verdict_numbers_and_command_are_there() -> None:
 
 def test_each_canary_is_a_dot_and_the_objective_a_line() -> None:
     text = make()
-    assert text.count('class="dot"') == 30
+    dots = re.search(r'class="dots one" d="([^"]*)"', text)
+    assert dots
+    assert dots[1].count("h0") == 30
     assert text.count('class="limit"') == 1
     assert "objective 10 s" in text
+
+
+def test_an_objective_far_above_is_said_and_not_drawn() -> None:
+    text = page(document(), 600.0, ["loadgen"])
+    assert 'class="limit"' not in text
+    assert "The objective, 600 s, lies above the chart" in text
 
 
 def test_failures_come_first_and_are_escaped() -> None:
     text = make(verdict="FAIL", failures=["<b>lost</b>"])
     assert "<b>" not in text
-    assert text.index("&lt;b&gt;lost") < text.index("<h2>Records")
+    assert text.index("&lt;b&gt;lost") < text.index("<h2>Metric lag")
 
 
 def test_what_was_not_looked_up_is_not_zero() -> None:
@@ -97,3 +123,77 @@ def test_what_was_not_looked_up_is_not_zero() -> None:
     assert text.count("not looked up") == 2
     assert "doubled" not in text
     assert "Nobody looked" in text
+
+
+def test_events_are_numbered_on_the_chart_and_listed_below() -> None:
+    text = make(events=[[105.0, "kafka-1 restarted"], [105.2, "<i>mark</i>"], [120.0, "late"]])
+    badges = re.findall(r'class="badge"[^>]*>([^<]*)<', text)
+    # Near ones share a badge; the rates end before the events, so that chart has none.
+    assert badges == ["1–2", "3"]
+    assert "<b>5.0 s</b> kafka-1 restarted" in text
+    assert "<i>mark" not in text
+
+
+def test_a_run_without_events_says_so() -> None:
+    assert "No rebalance, restart or fault" in make()
+
+
+def test_colour_is_never_the_only_sign() -> None:
+    assert "✓ PASS" in make()
+    assert "✗ FAIL" in make(verdict="FAIL", failures=["x"])
+    assert "stroke-dasharray" in make()
+
+
+def test_everything_that_scrolls_is_reached_by_the_keyboard() -> None:
+    text = make()
+    for part in re.findall(r'<(?:pre|div class="scroll")[^>]*>', text):
+        assert 'tabindex="0"' in part
+
+
+@pytest.mark.parametrize(
+    ("value", "round_one"), [(0.9, 1.0), (9.9, 10.0), (10.5, 12.0), (104_000, 120_000), (1.2, 1.2)]
+)
+def test_axes_end_at_round_numbers(value: float, round_one: float) -> None:
+    assert chart.ceiling(value) == pytest.approx(round_one)
+
+
+def search_document(**changes: Any) -> dict[str, Any]:
+    def probe(rate: float, lag: float | None, *, held: bool) -> dict[str, Any]:
+        return {
+            "asked_rates": {"spans": rate, "points": rate / 2, "logs": 0.0},
+            "achieved_rates": {"spans": rate, "points": rate / 2, "logs": 0.0},
+            "held": held,
+            "failures": [] if held else ["metric lag <p99> 12 s"],
+            "metric_lag_seconds": {"p99": lag, "max": lag},
+            "drain_seconds": {"spans": 1.0},
+        }
+
+    base: dict[str, Any] = {
+        "verdict": "PASS",
+        "held": {"spans": 1_000.0, "points": 500.0},
+        "did_not_hold": {"spans": 2_000.0, "points": 1_000.0},
+        "confirmed": True,
+        "cut_short": "",
+        "seconds": 90.0,
+        "objectives": {"max_metric_lag_p99_seconds": 10.0},
+        "probes": [probe(1_000, 2.0, held=True), probe(2_000, 12.0, held=False)],
+        "settings": {"profile": "genai"},
+        "versions": {},
+    }
+    return {**base, **changes}
+
+
+def test_the_page_of_a_search_plots_lag_against_rate() -> None:
+    text = search_page(search_document(), ["loadgen", "--find-max"])
+    assert "1,000 spans/s + 500 points/s held twice" in text
+    assert re.findall(r'class="dots (held|fail)" d="M[\d. ]+h0"', text).count("held") == 2
+    assert "&lt;p99&gt;" in text
+    assert "did not hold: 2,000 spans/s" in text
+
+
+def test_a_search_without_an_answer_says_so() -> None:
+    text = search_page(
+        search_document(verdict="FAIL", held=None, probes=[], cut_short="the time is used up"), []
+    )
+    assert "No rate held." in text
+    assert "Cut short: the time is used up" in text

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from headrace_loadgen import __main__ as command
+from headrace_loadgen import run as runs
 from headrace_loadgen.generate import Signal
 from headrace_loadgen.probe import Lag
 from headrace_loadgen.report import Objectives, Outcome
@@ -246,25 +247,25 @@ class ScriptedStore(Store):
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> command.Run:
-    monkeypatch.setattr(command, "LOOK_AGAIN_S", 0.001)
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> runs.Run:
+    monkeypatch.setattr(runs, "LOOK_AGAIN_S", 0.001)
     monkeypatch.chdir(tmp_path)
-    return command.Run(command.make_parser().parse_args([]))
+    return runs.Run(command.make_parser().parse_args([]))
 
 
-def test_verification_looks_again_while_something_may_arrive(run: command.Run) -> None:
+def test_verification_looks_again_while_something_may_arrive(run: runs.Run) -> None:
     """A lagging replica, then one that does not answer, then all."""
     store = ScriptedStore({}, StoreUnreachable("restarting"), {1: there(1)}, {1: WHOLE})
     assert counts(run._verify(store, tally({1: 1}), math.inf)) == {"visible": 10}
 
 
-def test_verification_ends_at_its_deadline(run: command.Run) -> None:
+def test_verification_ends_at_its_deadline(run: runs.Run) -> None:
     assert run._verify(ScriptedStore({}), tally({1: 1}), deadline=0.0).lost == 10
     with pytest.raises(StoreUnreachable):
         run._verify(ScriptedStore(StoreUnreachable("gone")), tally({1: 1}), deadline=0.0)
 
 
-def test_a_duplicate_is_final_at_the_first_look(run: command.Run) -> None:
+def test_a_duplicate_is_final_at_the_first_look(run: runs.Run) -> None:
     store = ScriptedStore({1: TWICE}, {1: WHOLE})
     assert run._verify(store, tally({1: 1}), math.inf).duplicated == 10
 
@@ -272,12 +273,12 @@ def test_a_duplicate_is_final_at_the_first_look(run: command.Run) -> None:
 def exit_code(monkeypatch: pytest.MonkeyPatch, end: Outcome | Exception, *flags: str) -> int:
     """Of `loadgen`, when its run ends like that."""
 
-    def go(self: command.Run) -> Outcome:
+    def go(self: runs.Run) -> Outcome:
         if isinstance(end, Exception):
             raise end
         return end
 
-    monkeypatch.setattr(command.Run, "go", go)
+    monkeypatch.setattr(runs.Run, "go", go)
     try:
         return command.main([*flags])
     except SystemExit as ended:
@@ -322,6 +323,23 @@ def test_the_json_goes_where_it_was_asked_for(
     assert json.loads(text)["verdict"] == "PASS"
 
 
+def test_a_search_writes_its_own_json_and_page(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every run holds, so the answer is the most that is tried."""
+    monkeypatch.chdir(tmp_path)
+    flags = ("--find-max", "--rate", "1000", "--metrics-rate", "500", "--min-rate-ratio", "0")
+    assert (
+        exit_code(monkeypatch, outcome(), *flags, "--json", "max.json", "--report", "p.html") == 0
+    )
+    found = json.loads(Path("max.json").read_text())
+    assert found["held"] == {"spans": 64_000, "points": 32_000}
+    assert "64,000 spans/s + 32,000 points/s held twice" in Path("p.html").read_text()
+    said = capsys.readouterr()
+    assert "64,000 spans/s" in said.out
+    assert "so far: held 2,000 spans/s" in said.err
+
+
 def test_a_run_that_did_not_end_leaves_no_json(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -338,6 +356,8 @@ def test_a_run_that_did_not_end_leaves_no_json(
         (["--rate", "nan"], "argument --rate: 'nan' is not a number"),
         (["--rate", "inf"], "argument --rate: 'inf' is not a number"),
         (["--rate", "0"], "nothing to send: every rate is 0"),
+        (["--find-max"], "--find-max holds rates to the lag of metrics: give --metrics-rate"),
+        (["--find-max", "--metrics-rate", "9", "--no-verify"], "leave --no-verify away"),
         (["--duration", "0"], "argument --duration: '0' is not a number from 0.001 to 3,600"),
         (["--duration", "4000"], "argument --duration: '4000' is not a number"),
         (["--request-records", "0"], "'0' is not a number from 1 to 1,000,000"),

@@ -1,6 +1,12 @@
 """What `headrace top` makes of two looks: rates, lag in seconds, and what needs a person."""
 
-from headrace_writer.core.overview import Look, PartitionLook, ReplicaLook, overview
+from headrace_writer.core.overview import (
+    Look,
+    PartitionLook,
+    PartitionState,
+    ReplicaLook,
+    overview,
+)
 
 REPLICA = ReplicaLook(0, "a:9000", parts=40, queue=2, delay_s=1, merges=1)
 
@@ -66,3 +72,11 @@ def test_each_trouble_of_a_replica_is_said_with_its_name() -> None:
 
 def test_dead_letters_need_a_look() -> None:
     assert overview(look(dead_letters=2)).problems == ("2 dead letters (headrace dlq list)",)
+
+
+def test_each_partition_is_told() -> None:
+    found = overview(look(1_000, {1: PartitionLook(9, 5, 996_500), 0: PartitionLook(7, 7)}))
+    assert found.signals[0].by_partition == (
+        PartitionState(0, 0, 0.0, 7, 7),
+        PartitionState(1, 4, 3.5, 5, 9),
+    )

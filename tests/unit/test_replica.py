@@ -94,6 +94,9 @@ def test_servers_that_know_tokens_get_the_ingest_id(
     (query,) = server.queries
     about_inserts = {k: v for k, v in query.settings.items() if "insert" in k}
     assert about_inserts == expected
+    # A repeated block must reach the views, whose tables drop what they have.
+    to_views = query.settings.get("deduplicate_blocks_in_dependent_materialized_views", "0")
+    assert (to_views == "1") == ("insert_deduplication_token" in expected)
     assert query.settings["max_execution_time"] == "0"
 
 

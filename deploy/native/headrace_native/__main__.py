@@ -72,6 +72,7 @@ cluster {spec.name!r} is up ({time.monotonic() - began:.1f} s)
   OTLP gRPC    {local}:{spec.port("otlp_grpc")}      OTLP HTTP   http://{local}:{spec.port("otlp_http")}
   Kafka        {layout.bootstrap}
   ClickHouse   {" ".join(f"{local}:{each.tcp}" for each in layout.replicas)}
+  lag, health  http://{local}:{spec.port("prometheus")}/consoles/headrace.html
   Prometheus   http://{local}:{spec.port("prometheus")}      HAProxy     http://{local}:{spec.port("haproxy_stats")}
   logs         {layout.logs}/
   description  {described}

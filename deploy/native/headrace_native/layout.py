@@ -14,6 +14,8 @@ from headrace_native.spec import ROOT, SIGNALS, Spec
 CACHE = ROOT / ".cache"
 VENV_BIN = ROOT / ".venv" / "bin"
 GATEWAY_CONFIG = ROOT / "services" / "gateway"
+# Pages that Prometheus fills in; they need neither Grafana nor a script.
+CONSOLES = ROOT / "deploy" / "observability" / "prometheus" / "consoles"
 
 # Set in every process of an instance; how leftovers are found when supervisord is gone.
 MARKER = "HEADRACE_NATIVE_INSTANCE"
@@ -179,6 +181,19 @@ class Layout:
             "HEADRACE_CLICKHOUSE_INSERT_QUORUM": str(writers["insert_quorum"]),
             "HEADRACE_BATCH_MAX_BYTES": str(batch),
             "HEADRACE_BACKLOG_MAX_BYTES": str(batch),
+            **self._tracing(),
+        }
+
+    def _tracing(self) -> dict[str, str]:
+        """Writers send spans of their own batches through the pipeline, unless it asks for a token,
+        which they have not."""
+        every_s = self.spec.values["writers"]["trace_every_s"]
+        if not every_s or self.token:
+            return {}
+        endpoint = f"127.0.0.1:{self.spec.port('otlp_grpc')}"
+        return {
+            "HEADRACE_TRACE_ENDPOINT": endpoint,
+            "HEADRACE_TRACE_EVERY_S": str(every_s),
         }
 
     @cached_property
@@ -286,6 +301,7 @@ class Layout:
             f"--storage.tsdb.path={self.data / 'prometheus'}",
             f"--storage.tsdb.retention.time={self.spec.values['prometheus']['retention']}",
             "--storage.tsdb.retention.size=1GB",
+            f"--web.console.templates={CONSOLES}",
             f"--web.listen-address=127.0.0.1:{port}",
             "--log.level=warn",
         )

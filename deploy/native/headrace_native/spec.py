@@ -29,6 +29,7 @@ OVERRIDES = {
     "WRITERS_LOGS": ("writers", "logs"),
     "BATCH_MAX_MIB": ("writers", "batch_max_mib"),
     "INSERT_QUORUM": ("writers", "insert_quorum"),
+    "TRACE_EVERY_S": ("writers", "trace_every_s"),
 }
 
 # Inclusive bounds. The upper ones are where the port ranges of cluster.toml would meet.
@@ -44,6 +45,7 @@ BOUNDS = {
     ("writers", "logs"): (0, 16),
     ("writers", "batch_max_mib"): (1, 200),
     ("writers", "insert_quorum"): (0, 4),
+    ("writers", "trace_every_s"): (0, 86_400),
 }
 
 

@@ -19,7 +19,7 @@ if [ "${1:-}" = --check ]; then check=yes; fi
 page docs/configuration.md .venv/bin/headrace docs configuration
 page docs/metrics.md .venv/bin/headrace docs metrics
 export PYTHONPATH=deploy/observability
-for name in lag cluster loadgen; do
+for name in lag cluster loadgen llm; do
   page deploy/observability/grafana/dashboards/$name.json .venv/bin/python -m headrace_dashboards $name
 done
 if [ $status -ne 0 ]; then echo "run: make docs"; fi

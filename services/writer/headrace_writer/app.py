@@ -22,16 +22,17 @@ from prometheus_client import (
 from headrace_writer import wiring
 from headrace_writer.config import Settings, config_hash, parse_endpoint
 from headrace_writer.core.backlog import Backlog, BatchLimits
-from headrace_writer.core.block import DecoderBackend, Signal
+from headrace_writer.core.block import Block, DecoderBackend, Signal
 from headrace_writer.core.decode import load_backend
 from headrace_writer.errors import Fatal, HeadraceError, Retryable
 from headrace_writer.shell import kafka
-from headrace_writer.shell.batch_store import InsertEvents
+from headrace_writer.shell.batch_store import BatchStore, InsertEvents
 from headrace_writer.shell.clock import Clock, Deadline, SystemClock
 from headrace_writer.shell.dead_letter import DeadLetterTopic
 from headrace_writer.shell.health import HealthServer
 from headrace_writer.shell.loop import LoopSettings, SignalLoop
 from headrace_writer.shell.shards import Attempt
+from headrace_writer.shell.tracer import BatchTracer
 from headrace_writer.telemetry import SignalMetrics, WriterMetrics
 
 T = TypeVar("T")
@@ -57,6 +58,9 @@ class Writer:
             collector(registry=registry)
         self._metrics = WriterMetrics(registry)
         self._metrics["config_info"].labels(config_hash(settings)).set(1)
+        self._spans = wiring.make_exporter(
+            settings, lambda outcome: self._metrics["traces_total"].labels(outcome).inc()
+        )
         self._health = HealthServer(
             parse_endpoint(settings.http_listen), registry, self._live, self._ready
         )
@@ -79,6 +83,8 @@ class Writer:
                 thread.join()
         finally:
             self._health.close()
+            if self._spans is not None:
+                self._spans.close()
         if self._failure is not None:
             raise self._failure
 
@@ -134,11 +140,27 @@ class Writer:
         times = LoopSettings(settle_after_s=2 * age, drain_deadline_s=settings.drain_deadline_s)
         worker = ThreadPoolExecutor(1, thread_name_prefix=f"store-{signal}")
         loop = SignalLoop(Backlog(limits), store, times, clock, metrics, worker)
+        self._trace(loop, store, metrics)
         for shard in shards.shards:
             shard.stopping = lambda: loop.given_up
         loop.attach(kafka.GroupConsumer(group, loop, clock))
         log.info("signal ready", signal=signal, topic=group.topic, group=group.group)
         return loop
+
+    def _trace(self, loop: SignalLoop, store: BatchStore, metrics: SignalMetrics) -> None:
+        """Sampled spans of the loop's batches, if there is somewhere to send them."""
+        if self._spans is None:
+            return
+        every_s = self._settings.trace_every_s
+        topic = self._settings.topic(metrics.signal)
+        tracer = BatchTracer(metrics.signal, topic, every_s, self._clock, self._spans.submit)
+        loop.tracer = tracer
+
+        def inserted(block: Block, seconds: float) -> None:
+            metrics.inserted(block, seconds)
+            tracer.inserted(block, seconds)
+
+        store.events = InsertEvents(inserted, metrics.repaired)
 
     def _patiently(self, action: Callable[[], T]) -> T:
         """Repeat what is Retryable until the start timeout."""

@@ -143,6 +143,14 @@ class Settings(BaseSettings):
     start_timeout_s: float = Field(
         60.0, gt=0, description="To find Kafka, the topics and the tables at the start."
     )
+    trace_endpoint: str = Field(
+        "",
+        description="OTLP/gRPC `host:port` without TLS, usually the gateways', to which the writer "
+        "sends spans of its own batches; empty for none.",
+    )
+    trace_every_s: float = Field(
+        60.0, gt=0, description="Of each signal at most one batch in this time is traced."
+    )
     http_listen: str = Field("127.0.0.1:9464", description="Serves /metrics, /live and /ready.")
     log_format: Literal["json", "console"] = Field("json", description="Structured logs.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="")
@@ -161,6 +169,13 @@ class Settings(BaseSettings):
             tuple(parse_endpoint(replica) for replica in shard.split(","))
             for shard in value.split(";")
         )
+
+    @field_validator("trace_endpoint")
+    @classmethod
+    def _check_trace_endpoint(cls, value: str) -> str:
+        if value:
+            parse_endpoint(value)
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":
@@ -338,7 +353,7 @@ def configuration_page() -> str:
 def _shown_default(name: str, value: Any) -> str:
     if name == "clickhouse_shards":
         return "`" + format_shards(value) + "`"
-    if isinstance(value, SecretStr):
+    if isinstance(value, SecretStr) or value == "":
         return "empty"
     if isinstance(value, tuple):
         return "`" + ",".join(value) + "`"

@@ -157,6 +157,13 @@ WRITER: tuple[Metric, ...] = (
         ("signal",),
     ),
     Metric(
+        Counter,
+        "headrace_writer_traces_total",
+        "Traced batches of the writer itself: sent, failed (not sent again), dropped (too many "
+        "waited).",
+        ("outcome",),
+    ),
+    Metric(
         Gauge,
         "headrace_writer_build_info",
         "Always 1; the labels say what runs.",

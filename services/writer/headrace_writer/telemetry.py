@@ -52,13 +52,14 @@ class SignalMetrics:
         self._all["strings_repaired_total"].labels(self.signal).inc(strings)
 
     def stage(self, name: str, seconds: float) -> None:
-        """One step of a batch took so long; called on whatever thread made it."""
-        self._all["stage_seconds_total"].labels(self.signal, name).inc(seconds)
+        """One step of a batch took so long (by the wall clock, which may be set back); called on
+        whatever thread made it."""
+        self._all["stage_seconds_total"].labels(self.signal, name).inc(max(0.0, seconds))
 
     def replayed(self) -> None:
         self._replays.inc()
 
-    def inserted(self, block: Block) -> None:
+    def inserted(self, block: Block, _seconds: float) -> None:
         """Called on insert threads; prometheus-client's counters are thread-safe."""
         table = block.target.table
         self._all["rows_inserted_total"].labels(self.signal, table).inc(block.rows)

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headrace_schema.columns import TABLES_BY_SIGNAL
 from headrace_writer.config import Settings
@@ -17,6 +17,9 @@ from headrace_writer.shell.ledger import TABLE as LEDGER
 from headrace_writer.shell.ledger import Ledger
 from headrace_writer.shell.replica import Address, Login
 from headrace_writer.shell.shards import Shard, Shards
+
+if TYPE_CHECKING:
+    from headrace_writer.shell.span_exporter import SpanExporter
 
 # Changes when the same messages would give other block bytes.
 BLOCK_FORMAT = "1"
@@ -43,6 +46,16 @@ def group_config(settings: Settings, signal: Signal) -> kafka.GroupConfig:
         session_timeout_ms=settings.kafka_session_timeout_ms,
         extra=kafka_extra(settings),
     )
+
+
+def make_exporter(settings: Settings, on_outcome: Callable[[str], None]) -> "SpanExporter | None":
+    """Where the writer's own spans go; None when nowhere."""
+    if not settings.trace_endpoint:
+        return None
+    # Here, because gRPC takes 20 MB that a writer without traces need not have.
+    from headrace_writer.shell.span_exporter import SpanExporter  # noqa: PLC0415
+
+    return SpanExporter(settings.trace_endpoint, on_outcome)
 
 
 def login(settings: Settings) -> Login:

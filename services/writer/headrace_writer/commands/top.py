@@ -13,13 +13,12 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from headrace_writer import wiring
 from headrace_writer.commands.options import duration
+from headrace_writer.commands.top_screen import screen
 from headrace_writer.config import Settings
 from headrace_writer.core.block import Signal
 from headrace_writer.core.overview import (
@@ -81,17 +80,30 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             if args.json:
                 print(json.dumps(document(found), indent=2))
             else:
-                Console(highlight=False).print(screen(found))
+                console = Console(highlight=False)
+                utf8 = console.encoding.startswith("utf")
+                console.print(screen(found, console.width, unicode=utf8))
             return 0 if found.healthy else 1
-        with Live(screen(overview(before)), auto_refresh=False, screen=True) as live:
-            try:
-                while True:
-                    time.sleep(pause)
-                    now = observer.look()
-                    live.update(screen(overview(now, before)), refresh=True)
-                    before = now
-            except KeyboardInterrupt:
-                return 0
+        return watch(observer, before, pause)
+
+
+def watch(observer: "Observer", before: Look, pause: float) -> int:
+    """Until Ctrl-C; follows the terminal's size."""
+    console = Console(highlight=False)
+    utf8 = console.encoding.startswith("utf")
+
+    def shown(found: Overview) -> RenderableType:
+        return screen(found, console.width, console.height, unicode=utf8)
+
+    with Live(shown(overview(before)), console=console, auto_refresh=False, screen=True) as live:
+        try:
+            while True:
+                time.sleep(pause)
+                now = observer.look()
+                live.update(shown(overview(now, before)), refresh=True)
+                before = now
+        except KeyboardInterrupt:
+            return 0
 
 
 class Observer:
@@ -169,40 +181,3 @@ def document(found: Overview) -> dict[str, Any]:
         "replicas": [asdict(one) for one in found.replicas],
         "dead_letters": found.dead_letters,
     }
-
-
-def screen(found: Overview) -> Group:
-    """What a person sees."""
-    when = datetime.fromtimestamp(found.at_s, UTC)
-    state = "[green]healthy[/]" if found.healthy else "[red]needs a look[/]"
-    title = Text.from_markup(f"headrace, {when:%H:%M:%S} UTC: {state}")
-    signals = Table("signal", box=None, pad_edge=False)
-    for name in ("arriving/s", "committed/s", "waiting", "oldest", "partitions behind"):
-        signals.add_column(name, justify="right")
-    for one in found.signals:
-        signals.add_row(
-            one.signal,
-            _rate(one.arriving),
-            _rate(one.committed),
-            f"{one.waiting:,}",
-            f"{one.lag_s:.1f} s",
-            f"{one.behind} of {one.partitions}",
-        )
-    replicas = Table("shard", "replica", box=None, pad_edge=False)
-    for name in ("parts", "queue", "merges", "delay", "free disk"):
-        replicas.add_column(name, justify="right")
-    for each in found.replicas:
-        free = "" if each.free_bytes is None else f"{each.free_bytes / 1e9:,.0f} GB"
-        cells = (
-            [each.silent, "", "", "", ""]
-            if each.silent
-            else [str(each.parts), str(each.queue), str(each.merges), f"{each.delay_s} s", free]
-        )
-        replicas.add_row(str(each.shard + 1), each.address, *cells)
-    problems = [Text(one, style="red") for one in found.problems]
-    note = Text("messages, not records; a message holds one export request", style="dim")
-    return Group(title, "", signals, note, "", replicas, "", *problems)
-
-
-def _rate(value: float | None) -> str:
-    return "" if value is None else f"{value:,.1f}"

@@ -55,6 +55,10 @@ class Backlog:
         """Fetching may resume: half is the distance that keeps pausing from flapping."""
         return self.nbytes <= self._limits.max_backlog_bytes // 2
 
+    def waited(self, now: float) -> float:
+        """Seconds since the message that waits longest was fetched; 0 without one."""
+        return now - self._messages[0][0] if self._messages else 0.0
+
     def oldest(self) -> dict[int, int]:
         """Timestamp (ms) of each partition's first waiting message."""
         first: dict[int, int] = {}

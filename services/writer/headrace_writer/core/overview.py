@@ -49,6 +49,17 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionState:
+    """`waiting`: messages between `committed` and `end`; `lag_s`: age of the oldest of them."""
+
+    partition: int
+    waiting: int
+    lag_s: float
+    committed: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class SignalState:
     """One signal: messages per second in and out, and how far behind."""
 
@@ -62,6 +73,7 @@ class SignalState:
     partitions: int
     behind: int
     """Partitions with something waiting."""
+    by_partition: tuple[PartitionState, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +109,23 @@ def _signal(
         both = [(looks[p], old) for p, old in earlier.items() if p in looks]
         arriving = sum(one.high - old.high for one, old in both) / seconds
         committed = sum(one.committed - old.committed for one, old in both) / seconds
-    oldest = [one.oldest_ms for one in looks.values() if one.oldest_ms is not None]
-    lag_s = max(0.0, now.at_s - min(oldest) / 1_000) if oldest else 0.0
-    waiting = [max(0, one.high - one.committed) for one in looks.values()]
+    each = tuple(_partition(number, looks[number], now.at_s) for number in sorted(looks))
     return SignalState(
-        signal, arriving, committed, sum(waiting), lag_s, len(looks), sum(map(bool, waiting))
+        signal,
+        arriving,
+        committed,
+        sum(one.waiting for one in each),
+        max((one.lag_s for one in each), default=0.0),
+        len(each),
+        sum(bool(one.waiting) for one in each),
+        each,
     )
+
+
+def _partition(number: int, look: PartitionLook, now_s: float) -> PartitionState:
+    lag_s = 0.0 if look.oldest_ms is None else max(0.0, now_s - look.oldest_ms / 1_000)
+    waiting = max(0, look.high - look.committed)
+    return PartitionState(number, waiting, round(lag_s, 3), look.committed, look.high)
 
 
 def _problems(signals: tuple[SignalState, ...], now: Look) -> list[str]:

@@ -57,7 +57,7 @@ class LedgerRows(Protocol):
 class InsertEvents:
     """For metrics: each block that was acknowledged; strings repaired in each new batch."""
 
-    inserted: Callable[[Block], None] = lambda _block: None
+    inserted: Callable[[Block, float], None] = lambda _block, _seconds: None
     repaired: Callable[[int], None] = lambda _strings: None
 
 
@@ -202,6 +202,7 @@ class BatchStore:
         outcomes = []
         for block in blocks:
             table, shard = block.target
+            begun = self.clock.monotonic()
             layout = self.tables.layouts[table]
             try:
                 clean = self.shards[shard].insert(self.tables.local_name(table), layout, block)
@@ -209,7 +210,7 @@ class BatchStore:
                 self._refusals[block.target] = str(error)
                 outcomes.append((block.target, "refused"))
                 continue
-            self.events.inserted(block)
+            self.events.inserted(block, self.clock.monotonic() - begun)
             fault_points.passed("block.after")
             outcomes.append((block.target, "clean" if clean else "doubtful"))
         return outcomes

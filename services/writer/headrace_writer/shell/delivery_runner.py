@@ -43,6 +43,10 @@ LOOK_AGAIN_S = 1.0
 
 T = TypeVar("T")
 
+Observe = Callable[[Effect, float, float], None]
+"""Told of each effect that takes time, with its begin and end in seconds since 1970; on any
+thread."""
+
 
 class Offsets(Protocol):
     """The group's offsets, used on the polling thread only."""
@@ -85,10 +89,6 @@ class Store(Protocol):
         """Plans under which exactly this range was stored."""
 
 
-Took = Callable[[str, float], None]
-"""Told of each finished step: its stage, and seconds."""
-
-
 class Delivery(Generic[T]):
     """One run of the protocol (`deliver`, `recover` or `settle`) on its way."""
 
@@ -96,12 +96,12 @@ class Delivery(Generic[T]):
         self,
         steps: Steps[T],
         owned: Callable[[tuple[int, ...]], bool],
-        took: Took = lambda _stage, _seconds: None,
+        observe: Observe = lambda _effect, _begun, _ended: None,
     ) -> None:
         self._steps = steps
+        self._observe = observe
         self._owned = owned
         """Whether partitions are held since this run began, by their local epochs."""
-        self._took = took
         self._pending: Future[Any] | None = None
         self._answer: Any = None
         self._unanswered = False
@@ -139,9 +139,9 @@ class Delivery(Generic[T]):
             case Commit(positions):
                 point = "plan" if any(text for _, text in positions.values()) else "settle"
                 fault_points.passed(f"{point}.before")
-                begun = clock.monotonic()
+                begun = clock.now()
                 self._answer = self._commit(positions, offsets)
-                self._took("commit", clock.monotonic() - begun)
+                self._observe(effect, begun, clock.now())
                 fault_points.passed(f"{point}.after")
             case Committed(partitions):
                 self._answer = offsets.committed(partitions)
@@ -150,13 +150,14 @@ class Delivery(Generic[T]):
             case Wait():
                 self._pending = executor.submit(clock.sleep, LOOK_AGAIN_S)
             case _:
-                self._pending = executor.submit(self._timed, effect, store, clock)
+                self._pending = executor.submit(self._observed, effect, store, clock)
 
-    def _timed(self, effect: Effect, store: Store, clock: Clock) -> Any:
-        begun = clock.monotonic()
-        answer = in_background(effect, store)
-        self._took(type(effect).__name__.lower(), clock.monotonic() - begun)
-        return answer
+    def _observed(self, effect: Effect, store: Store, clock: Clock) -> Any:
+        begun = clock.now()
+        try:
+            return in_background(effect, store)
+        finally:
+            self._observe(effect, begun, clock.now())
 
     def _commit(self, positions: Mapping[int, Position], offsets: Offsets) -> CommitResult:
         if not self._owned(tuple(positions)):

@@ -14,12 +14,13 @@ import structlog
 
 from headrace_writer.core import delivery
 from headrace_writer.core.backlog import Backlog, Message
-from headrace_writer.core.delivery_effects import Abandoned, Stopped, Stored
+from headrace_writer.core.delivery_effects import Abandoned, Effect, Ledger, Stopped, Stored
 from headrace_writer.core.delivery_plan import Plan
 from headrace_writer.core.ownership import Ownership
 from headrace_writer.shell.batch_store import BatchStore
 from headrace_writer.shell.clock import Clock, Deadline
-from headrace_writer.shell.delivery_runner import Delivery, Offsets, Took
+from headrace_writer.shell.delivery_runner import Delivery, Observe, Offsets
+from headrace_writer.shell.tracer import NoTracer, Tracer
 from headrace_writer.telemetry import SignalMetrics
 
 # While a delivery is on its way the loop looks after it this often; otherwise it may wait longer.
@@ -111,6 +112,7 @@ class SignalLoop:
         """The drain deadline has passed: inserts that still repeat may end."""
         self._gaps: dict[int, tuple[int, int]] = {}
         self._at_once = 1
+        self.tracer: Tracer = NoTracer()
 
     def attach(self, consumer: GroupMember) -> None:
         """The consumer needs its listener first; so it arrives after."""
@@ -221,22 +223,31 @@ class SignalLoop:
         elif self.ownership.completed and now - self._stored_at >= self._settings.settle_after_s:
             self._settle()
 
-    def _start(self, steps: Any, finish: Callable[[Any], None], took: Took | None = None) -> None:
-        self._delivery = Delivery(steps, self.ownership.since_now(), took or self._metrics.stage)
+    def _start(
+        self, steps: Any, finish: Callable[[Any], None], observe: Observe | None = None
+    ) -> None:
+        self._delivery = Delivery(steps, self.ownership.since_now(), observe or self._observe)
         self._finish = finish
 
-    def _replaying(self, stage: str, seconds: float) -> None:
+    def _observe(self, effect: Effect, begun_s: float, ended_s: float) -> None:
+        self.tracer.effect(effect, begun_s, ended_s)
+        self._metrics.stage(type(effect).__name__.lower(), ended_s - begun_s)
+
+    def _replaying(self, effect: Effect, begun_s: float, ended_s: float) -> None:
         """A ledger row written by a recovery is that of a plan somebody had left."""
-        if stage == "ledger":
+        if isinstance(effect, Ledger):
             self._metrics.replayed()
-        self._metrics.stage(stage, seconds)
+        self._observe(effect, begun_s, ended_s)
 
     def _deliver(self, reason: str) -> None:
+        waited_s = self._backlog.waited(self._clock.monotonic())
         messages = self._backlog.cut()
+        self.tracer.begin(reason, messages, waited_s)
         begun = self._clock.monotonic()
         plan, rest = self._store.decode(messages, self.ownership.position)
         self._metrics.stage("decode", self._clock.monotonic() - begun)
         self._backlog.put_back(rest, self._clock.monotonic())
+        self.tracer.decoded()
         self._metrics.batch_closed(reason, plan)
         self._in_flight = (plan, messages[: len(messages) - len(rest)])
         completed, self.ownership.completed = self.ownership.completed, {}
@@ -247,6 +258,7 @@ class SignalLoop:
         plan, messages = self._in_flight
         self._in_flight = None
         self._stored_at = self._clock.monotonic()
+        self.tracer.end(outcome)
         if isinstance(outcome, Stored):
             for partition, end in plan.ends.items():
                 if partition in self.ownership.position:
