@@ -124,6 +124,14 @@ screenshots: setup ## REPORT=run.html SEARCH=max.html in headless Chromium, ligh
 	@bash deploy/native/setup/apt.sh chromium pngquant
 	@PYTHONPATH=tests:deploy/native $(PYTHON) -m look $(REPORT) $(SEARCH)
 
+.PHONY: bench-joins
+bench-joins: setup ## what it costs that a writer joins or leaves; writes docs/benchmarks
+	@PYTHONPATH=tests:deploy/native $(PYTHON) -m bench.joins $(ARGS)
+
+.PHONY: autoscale-run
+autoscale-run: setup ## real writers scaled 1 → n → 1 while load steps × 10, beside the simulator; ARGS='--runs 3'
+	@PYTHONPATH=tests:deploy/native $(PYTHON) -m bench.autoscale $(ARGS)
+
 .PHONY: chaos
 chaos: setup ## faults against a real cluster under load; ARGS="--seed 7" repeats, "--mutants" switches protections off
 	@PYTHONPATH=tests:deploy/native $(PYTHON) -m chaos $(ARGS)

@@ -5,20 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
+from headrace_writer.core.chart import STYLE, ceiling
+
 WIDTH, HEIGHT, COLUMNS = 340, 220, 2
 LEFT, RIGHT, TOP, BOTTOM = 48, 12, 34, 34
-STYLE = """<style>
-svg { background: #fff; font: 11px sans-serif; fill: #333 }
-.line { fill: none; stroke: #0b62b8; stroke-width: 2 }
-.spread { stroke: #0b62b8; stroke-width: 1 }
-.dot { fill: #0b62b8 }
-.axis { stroke: #999; stroke-width: 1 }
-.name { font-weight: bold }
-@media (prefers-color-scheme: dark) {
-  svg { background: #16191d; fill: #ddd }
-  .line, .spread { stroke: #6cb6ff } .dot { fill: #6cb6ff } .axis { stroke: #666 }
-}
-</style>"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +38,7 @@ def svg(curves: list[Curve], unit: str, about: str) -> str:
 
 
 def _frame(curve: Curve, unit: str) -> Iterable[str]:
-    top = _ceiling(max(most for *_, most in curve.points))
+    top = ceiling(max(most for *_, most in curve.points))
     low, high = (math.log10(1 + curve.points[end][0]) for end in (0, -1))
 
     def across(x: float) -> float:
@@ -74,9 +64,3 @@ def _frame(curve: Curve, unit: str) -> Iterable[str]:
         )
         label = f"{x / 1000:g}k" if x >= 1_000 else f"{x:g}"
         yield f'<text x="{at}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{label}</text>'
-
-
-def _ceiling(value: float) -> float:
-    """The next of 1, 2, 5 × a power of ten."""
-    power: float = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 5, 10) if step * power >= value)

@@ -44,9 +44,11 @@ class Load:
     objectives: tuple[str, ...] = ("--max-metric-lag-p99", "5")
 
 
-def start(cluster: Cluster, load: Load) -> tuple["subprocess.Popen[bytes]", Path]:
-    """The load generator at work, and where its result will be."""
-    report = cluster.layout.dir / "load.json"
+def start(
+    cluster: Cluster, load: Load, name: str = "load"
+) -> tuple["subprocess.Popen[bytes]", Path]:
+    """The load generator at work, and where its result will be: several need several names."""
+    report = cluster.layout.dir / f"{name}.json"
     report.unlink(missing_ok=True)
     command = [
         str(LOADGEN), "--cluster", str(cluster.layout.dir / "cluster.json"),

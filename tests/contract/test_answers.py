@@ -39,6 +39,13 @@ def test_the_page_of_answers_is_right(filled: World) -> None:
     assert [line for line in page if line.endswith("?")] == [q.title for q in answers.QUESTIONS]
 
 
+def test_calls_are_counted_from_a_second_on(filled: World) -> None:
+    with filled.client() as client:
+        assert answers.calls(client, HOUR_S) == 61
+        # The first minute of the hour: two of A, one of B, one of C.
+        assert answers.calls(client, HOUR_S + 1) == 57
+
+
 def test_a_window_without_calls_has_empty_answers(filled: World) -> None:
     out = io.StringIO()
     with filled.client() as client:

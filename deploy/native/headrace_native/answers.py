@@ -76,6 +76,17 @@ def ask(client: Client, question: Question, since_s: int, until_s: int) -> list[
     return [tuple(row[place] for place in places) for row in rows]
 
 
+def calls(client: Client, since_s: int) -> int:
+    """How many calls of models the load generator and the example agent made since then."""
+    rows = client.execute(
+        "SELECT count() FROM genai_spans WHERE Kind = 'model' AND Time >= toDateTime(%(since)s) "
+        "AND (ServiceName = 'support-agent' OR startsWith(ServiceName, 'loadgen-')) "
+        "SETTINGS enable_optimize_predicate_expression = 1",
+        {"since": since_s},
+    )
+    return int(rows[0][0])
+
+
 def show(client: Client, since_s: int, until_s: int, out: TextIO | None = None) -> None:
     """Print all five answers about a window."""
     console = Console(file=out, highlight=False, width=100)

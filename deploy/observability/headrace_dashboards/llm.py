@@ -178,12 +178,12 @@ TRACES = (
         "Its spans in order: agent, tools, models. Empty until a trace is chosen, or its id is "
         "written in the box above.",
         "none",
-        "SELECT Timestamp AS began, SpanName AS span, Kind AS kind,\n"
+        "SELECT Time AS began, SpanName AS span, Kind AS kind,\n"
         "    multiIf(Kind = 'tool', ToolName, Kind = 'agent', AgentName, Model) AS name,\n"
         "    Duration / 1000000 AS ms, InputTokens + OutputTokens AS tokens,\n"
         "    ErrorType AS error, PromptPreview AS prompt, CompletionPreview AS answer\n"
         "FROM genai_spans\nWHERE TraceId = '$trace' AND $__timeFilter(Time)\n"
-        "ORDER BY began, SpanId\nLIMIT 500\n" + INTO_VIEWS,
+        "ORDER BY Timestamp, SpanId\nLIMIT 500\n" + INTO_VIEWS,
         "table", columns=(Column("ms", "ms"), Column("tokens", "short")),
     ),
 )  # fmt: skip

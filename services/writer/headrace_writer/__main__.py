@@ -19,7 +19,7 @@ from headrace_schema.retention_cli import add_retention_parser, run_retention
 from headrace_schema.rollup_cli import add_rollup_parser, run_rollup
 from headrace_writer import config, metrics
 from headrace_writer.app import Writer, configure_logging
-from headrace_writer.commands import audit, dlq, exporter, replay, size, top
+from headrace_writer.commands import audit, dlq, exporter, replay, simulate, size, top
 from headrace_writer.errors import ConfigError, Fatal, Retryable
 
 OK, FAILED, USAGE, UNREACHABLE = range(4)
@@ -31,6 +31,9 @@ COMMANDS: dict[str, ModuleType] = {
     "replay": replay,
     "top": top,
 }
+
+# These calculate; they read no settings.
+OFFLINE_COMMANDS: dict[str, ModuleType] = {"size": size, "simulate": simulate}
 
 SCHEMA_COMMANDS: dict[str, Callable[..., int]] = {
     "migrate": run_migrate,
@@ -50,6 +53,7 @@ EXAMPLES = """examples:
   headrace top                    lag, rates and replicas, live
   headrace exporter               Kafka's, ClickHouse's and the ledger's state for Prometheus
   headrace size --spans 1e6       what hardware that takes
+  headrace simulate autoscale     lag and replicas under a ScaledObject
   headrace config                 what is in force, secrets masked
 """
 
@@ -87,7 +91,8 @@ def make_parser() -> argparse.ArgumentParser:
     add_rollup_parser(commands, [flags])
     for command in COMMANDS.values():
         command.add_parser(commands, [flags])
-    size.add_parser(commands)
+    for command in OFFLINE_COMMANDS.values():
+        command.add_parser(commands)
     show = commands.add_parser("config", parents=[flags], help="print the settings in force")
     show.add_argument("--json", action="store_true", help="as JSON")
     pages = commands.add_parser("docs", help="print a generated documentation page")
@@ -128,8 +133,9 @@ def run(args: argparse.Namespace) -> int:
         page = {"configuration": config.configuration_page, "metrics": metrics.metrics_page}
         print(page[args.page](), end="")
         return OK
-    if args.command == "size":
-        return size.run(args)
+    if args.command in OFFLINE_COMMANDS:
+        offline: int = OFFLINE_COMMANDS[args.command].run(args)
+        return offline
     names = [*config.Settings.model_fields, "config"]
     settings = config.load({name: getattr(args, name) for name in names})
     if args.command in SCHEMA_COMMANDS:
