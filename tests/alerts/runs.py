@@ -222,6 +222,7 @@ def table(results: list[Result]) -> str:
     for result in results:
         for name, seconds in sorted(result.fired.items(), key=lambda item: item[1]):
             end = result.resolved.get(name)
-            ended = "still firing" if end is None else f"{end:.0f} s"
+            waited = "still firing" if name in result.still else "not awaited"
+            ended = waited if end is None else f"{end:.0f} s"
             lines.append(f"| {result.fault.name} | {name} | {seconds:.0f} s | {ended} |")
     return "\n".join(lines)
