@@ -147,6 +147,10 @@ kube-e2e: setup ## the Helm chart in a real control plane (compiled once, a quar
 	@bash deploy/native/setup/kube.sh
 	@$(PYTHON) -m pytest tests/kube/e2e.py $(ARGS)
 
+.PHONY: alerts-fault-run
+alerts-fault-run: setup ## five faults against a real cluster; the right alerts fire, end, and no others; half an hour
+	@PYTHONPATH=tests:deploy/native $(PYTHON) -m alerts $(ARGS)
+
 .PHONY: docs
 docs: setup ## write the generated pages (docs/configuration.md, docs/metrics.md, …)
 	@bash deploy/native/setup/docs.sh

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from headrace_writer import config, telemetry, wiring
+from headrace_writer import config, metrics, wiring
 from headrace_writer.errors import ConfigError
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -135,9 +135,25 @@ def test_metrics_have_the_shortest_batches_unless_told(monkeypatch: pytest.Monke
     assert told.max_age_s("metrics") == told.max_age_s("logs") == 0.5
 
 
+def test_the_configuration_hash_leaves_out_secrets_and_what_is_the_writers_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def hash_of(changes: dict[str, Any]) -> str:
+        return config.config_hash(load(monkeypatch, changes))
+
+    usual = hash_of({})
+    assert hash_of({"signals": "logs", "http_listen": "127.0.0.1:1"}) == usual
+    assert hash_of({"clickhouse_password": "other"}) == usual
+    assert hash_of({"batch_max_bytes": "70000"}) != usual
+    brokers = [
+        hash_of({"kafka_extra": {"sasl.username": "u", "sasl.password": p}}) for p in ("a", "b")
+    ]
+    assert brokers[0] == brokers[1] != usual
+
+
 def test_the_configuration_page_is_what_the_settings_say() -> None:
     assert (DOCS / "configuration.md").read_text() == config.configuration_page()
 
 
 def test_the_metrics_page_is_what_the_declarations_say() -> None:
-    assert (DOCS / "metrics.md").read_text() == telemetry.metrics_page()
+    assert (DOCS / "metrics.md").read_text() == metrics.metrics_page()

@@ -135,12 +135,14 @@ def test_a_full_backlog_pauses_fetching_and_later_resumes(world: World) -> None:
         writer.loop.turn()
         world.clock.sleep(AGE_S)
     assert writer.member.fetching == frozenset()
+    assert writer.metric("partitions_paused", signal="traces") == 1
     taken = writer.metric("messages_fetched_total", signal="traces")
     assert taken < 20
     writer.executor.release()
     for _ in range(30):
         writer.store_what_is_there()
     assert writer.member.fetching == {0}
+    assert writer.metric("partitions_paused", signal="traces") == 0
     assert world.shards.rows(TABLE) == 80
 
 
@@ -244,11 +246,12 @@ def test_a_writer_that_died_after_its_plan_is_finished_by_the_next(world: World)
     dead.executor.held = True
     world.clock.sleep(AGE_S)
     dead.turns()
-    for _ in range(2):
+    for replays in (1, 0):
         heir = world.writer(0, 1)
         heir.store_what_is_there()
         world.clock.sleep(10)
         heir.turns()
+        assert heir.metric("plan_replays_total", signal="traces") == replays
     assert world.shards.rows(TABLE) == 8
     assert offsets(world) == {0: 1, 1: 1}
 

@@ -9,15 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
-from headrace_dashboards.lag import LAG_DASHBOARD
+from headrace_dashboards import DASHBOARDS
 from headrace_dashboards.panels import build
 from headrace_native.spec import ROOT
-from headrace_writer import telemetry
+from headrace_writer.metrics import EXPORTER, WRITER
 
 FOLDER = ROOT / "deploy" / "observability"
 RULES = sorted((FOLDER / "prometheus" / "rules").glob("*.yaml"))
 RULE_TESTS = sorted((FOLDER / "prometheus" / "tests").glob("*_test.yaml"))
-DASHBOARDS = {"lag": LAG_DASHBOARD}
 HEADINGS = ["## Meaning", "## Impact", "## Diagnosis", "## Mitigation"]
 
 
@@ -36,6 +35,7 @@ def panels(name: str) -> list[dict[str, Any]]:
 
 def expressions() -> list[str]:
     drawn = [t["expr"] for name in DASHBOARDS for one in panels(name) for t in one["targets"]]
+    drawn += [mark.expr for one in DASHBOARDS.values() for mark in one.marks if mark.expr]
     return [rule["expr"] for rule in rules()] + drawn
 
 
@@ -55,9 +55,25 @@ def test_rules_fire_and_resolve(file: Path) -> None:
     promtool("test", "rules", file.name, cwd=file.parent)
 
 
-def test_every_alert_is_tested() -> None:
-    tested = "".join(file.read_text() for file in RULE_TESTS)
-    assert not [one["alert"] for one in alerts() if one["alert"] not in tested]
+def test_every_alert_is_seen_firing_and_quiet() -> None:
+    cases = [
+        case for file in RULE_TESTS for case in yaml.safe_load(file.read_text()).get("tests", ())
+    ]
+    fired = "".join(str(one.get("promql_expr_test", "")) for one in cases)
+    quiet = {
+        check["alertname"]
+        for one in cases
+        for check in one.get("alert_rule_test", ())
+        if not check["exp_alerts"]
+    }
+    names = {one["alert"] for one in alerts()}
+    assert not [name for name in names if f'alertname="{name}",alertstate="firing"' not in fired]
+    assert not names - quiet
+
+
+def test_every_alert_is_in_the_page() -> None:
+    page = (ROOT / "docs" / "observability.md").read_text()
+    assert not [one["alert"] for one in alerts() if f"runbooks/{one['alert']}.md" not in page]
 
 
 @pytest.mark.parametrize("alert", alerts(), ids=lambda one: f"{one['alert']}-{one['labels']}")
@@ -71,9 +87,24 @@ def test_an_alert_says_what_it_is_and_where_to_read_on(alert: dict[str, Any]) ->
     assert [line for line in text.splitlines() if line.startswith("## ")] == HEADINGS
 
 
+def grafana_alerts() -> list[dict[str, Any]]:
+    files = (FOLDER / "grafana" / "provisioning" / "alerting").glob("*.yaml")
+    groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+@pytest.mark.parametrize("rule", grafana_alerts(), ids=lambda one: str(one["title"]))
+def test_a_grafana_alert_has_its_runbook(rule: dict[str, Any]) -> None:
+    book = f"docs/runbooks/{rule['title']}.md"
+    assert rule["annotations"]["runbook"] == book
+    text = (ROOT / book).read_text()
+    assert [line for line in text.splitlines() if line.startswith("## ")] == HEADINGS
+    assert f"runbooks/{rule['title']}.md" in (ROOT / "docs" / "observability.md").read_text()
+
+
 def test_every_runbook_belongs_to_an_alert() -> None:
     books = {file.stem for file in (ROOT / "docs" / "runbooks").glob("*.md")}
-    assert books == {one["alert"] for one in alerts()}
+    assert books == {one["alert"] for one in alerts()} | {one["title"] for one in grafana_alerts()}
 
 
 def test_runbooks_link_to_what_exists() -> None:
@@ -83,10 +114,10 @@ def test_runbooks_link_to_what_exists() -> None:
 
 
 def test_our_metrics_are_declared_and_our_records_recorded() -> None:
-    declared = {metric.name for metric in telemetry.DECLARED}
+    declared = {metric.name for metric in (*WRITER, *EXPORTER)}
     recorded = {rule["record"] for rule in rules() if "record" in rule}
     for expr in expressions():
-        for name in re.findall(r"\bheadrace_writer_\w+", expr):
+        for name in re.findall(r"\bheadrace_\w+", expr):
             assert re.sub(r"_(bucket|sum|count)$", "", name) in declared, expr
         for name in re.findall(r"\bheadrace:[\w:]+", expr):
             assert name in recorded, expr
@@ -127,15 +158,19 @@ def test_panels_do_not_overlap(name: str) -> None:
         taken |= cells
 
 
-def test_panels_are_promql(tmp_path: Path) -> None:
-    drawn = [t["expr"] for name in DASHBOARDS for one in panels(name) for t in one["targets"]]
-    entries = [
-        {"record": f"panel:{i}", "expr": expr.replace("$__rate_interval", "1m")}
-        for i, expr in enumerate(drawn)
-    ]
-    file = tmp_path / "panels.yaml"
-    file.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": entries}]}))
-    promtool("check", "rules", file)
+def datasources(node: Any) -> set[str]:
+    """The uid of every datasource anywhere in a dashboard."""
+    if isinstance(node, dict):
+        own = {node["datasource"]["uid"]} if isinstance(node.get("datasource"), dict) else set()
+        return own.union(*(datasources(value) for value in node.values()))
+    return set().union(*(datasources(one) for one in node)) if isinstance(node, list) else set()
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_datasources_are_variables_that_the_dashboard_has(name: str) -> None:
+    built = build(DASHBOARDS[name])
+    variables = {one["name"] for one in built["templating"]["list"] if one["type"] == "datasource"}
+    assert datasources(built) == {f"${{{variable}}}" for variable in variables}
 
 
 def test_dashboard_ids_are_unique() -> None:

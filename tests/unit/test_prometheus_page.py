@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from headrace_native.layout import CONSOLES, program
-from headrace_writer import telemetry
+from headrace_writer import metrics
 from support.child import Child, accepts, free_ports
 
 NOW = time.time()
@@ -119,7 +119,7 @@ def test_it_tells_lag_signals_and_alerts(prometheus: str) -> None:
 def test_its_graphs_ask_for_what_there_is(prometheus: str) -> None:
     page = read(f"{prometheus}/consoles/headrace.html")
     links = [html.unescape(link) for link in re.findall(r'href="([^"]*)"', page)]
-    declared = {metric.name for metric in telemetry.DECLARED}
+    declared = {metric.name for metric in metrics.WRITER}
     exprs = [
         value
         for link in links
@@ -139,4 +139,4 @@ def test_it_loads_nothing_and_runs_nothing() -> None:
     page = (CONSOLES / "headrace.html").read_text()
     assert not re.search(r"<script|<link|src=|https?://|@import", page)
     for name in re.findall(r"\bheadrace_writer_\w+", page):
-        assert re.sub(r"_bucket$", "", name) in {one.name for one in telemetry.DECLARED}
+        assert re.sub(r"_bucket$", "", name) in {one.name for one in metrics.WRITER}

@@ -207,6 +207,7 @@ class Layout:
             self._haproxy(),
             self._prometheus(),
             *self._writers(),
+            self._exporter(),
         ]
         return {each.name: each for each in found}
 
@@ -319,6 +320,20 @@ class Layout:
                 writer.name, "writer", command, {"writer": writer.port}, environment, (), 30
             )
 
+    def _exporter(self) -> Component:
+        port = self.spec.port("exporter")
+        environment = {
+            **self.writer_environment,
+            "HEADRACE_HTTP_LISTEN": f"127.0.0.1:{port}",
+        }
+        # 18.16 has no system.disks, and everything is on one disk here.
+        command = (
+            str(VENV_BIN / "headrace"), "exporter",
+            "--every", f"{self.spec.values['exporter']['every_seconds']}s",
+            "--disk", f"all={self.data}",
+        )  # fmt: skip
+        return Component("exporter", "exporter", command, {"exporter": port}, environment)
+
     def as_json(self) -> dict[str, Any]:
         """cluster.json: what other programs need to know to use this cluster."""
         spec, local = self.spec, "127.0.0.1"
@@ -356,6 +371,7 @@ class Layout:
             "prometheus": f"http://{local}:{spec.port('prometheus')}",
             "haproxy": f"http://{local}:{spec.port('haproxy_stats')}",
             "zookeeper": f"{local}:{spec.port('zookeeper')}",
+            "exporter": f"http://{local}:{spec.port('exporter')}",
             "writers": {each.name: f"http://{local}:{each.port}" for each in self.writers},
             "supervisor": {"socket": str(self.socket)},
             "components": {

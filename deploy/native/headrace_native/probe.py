@@ -102,6 +102,11 @@ def _writer(_: Layout, component: Component) -> str:
     return ""
 
 
+def _exporter(_: Layout, component: Component) -> str:
+    _get(f"http://127.0.0.1:{component.ports['exporter']}/ready")
+    return ""
+
+
 _PROBES = {
     "zookeeper": _zookeeper,
     "kafka": _kafka,
@@ -110,4 +115,5 @@ _PROBES = {
     "haproxy": _haproxy,
     "prometheus": _prometheus,
     "writer": _writer,
+    "exporter": _exporter,
 }

@@ -112,7 +112,7 @@ class Starter:
         self._start([*self._of("gateway"), *self._of("haproxy")])
         self._await(servers)
         self._migrate()
-        self._start(writers)
+        self._start([*writers, *self._of("exporter")])
         self._await(layout.components.values())
         self._describe()
 

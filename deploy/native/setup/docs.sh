@@ -19,8 +19,9 @@ if [ "${1:-}" = --check ]; then check=yes; fi
 page docs/configuration.md .venv/bin/headrace docs configuration
 page docs/metrics.md .venv/bin/headrace docs metrics
 export PYTHONPATH=deploy/observability:deploy/helm
-page deploy/observability/grafana/dashboards/lag.json .venv/bin/python -m headrace_dashboards lag
-page deploy/observability/grafana/dashboards/llm.json .venv/bin/python -m headrace_dashboards llm
+for name in lag cluster loadgen llm; do
+  page deploy/observability/grafana/dashboards/$name.json .venv/bin/python -m headrace_dashboards $name
+done
 page deploy/helm/headrace/README.md .venv/bin/python -m headrace_chart
 if [ $status -ne 0 ]; then echo "run: make docs"; fi
 exit $status

@@ -3,12 +3,12 @@
 import json
 import sys
 
-from headrace_dashboards.lag import LAG_DASHBOARD
+from headrace_dashboards import DASHBOARDS
 from headrace_dashboards.llm import LLM_DASHBOARD
 from headrace_dashboards.panels import build
 from headrace_dashboards.sql_panels import build_sql
 
-DASHBOARDS = {"lag": lambda: build(LAG_DASHBOARD), "llm": lambda: build_sql(LLM_DASHBOARD)}
-
 if __name__ == "__main__":
-    print(json.dumps(DASHBOARDS[sys.argv[1]](), indent=1))
+    name = sys.argv[1]
+    built = build_sql(LLM_DASHBOARD) if name == "llm" else build(DASHBOARDS[name])
+    print(json.dumps(built, indent=1))

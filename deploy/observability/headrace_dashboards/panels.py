@@ -8,7 +8,10 @@ PROMETHEUS = {"type": "prometheus", "uid": "${prometheus}"}
 SCHEMA_VERSION = 39
 GREEN, AMBER, RED = "green", "#EAB839", "red"
 
-Kind = Literal["timeseries", "stat", "heatmap"]
+CLICKHOUSE = {"type": "grafana-clickhouse-datasource", "uid": "${clickhouse}"}
+
+# cells: a row per series, coloured by its value over time.
+Kind = Literal["timeseries", "stat", "heatmap", "cells"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,8 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One panel. `warn` and `bad` are thresholds in the panel's unit."""
+    """One panel. `warn` and `bad` are thresholds in the panel's unit; with `falling`, values below
+    them are the bad ones. `most`: the value of the strongest colour of a "cells" panel."""
 
     title: str
     description: str
@@ -34,6 +38,24 @@ class Panel:
     bad: float | None = None
     decimals: int | None = None
     stacked: bool = False
+    falling: bool = False
+    most: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An annotation over all panels: PromQL that has a value while it lasts, or SQL with columns
+    time, timeEnd (both ms) and text."""
+
+    name: str
+    colour: str
+    expr: str = ""
+    text: str = ""
+    sql: str = ""
+
+
+# Over every dashboard: what an alert is about is usually right below it.
+ALERTS = Mark("Alerts", RED, 'ALERTS{alertstate="firing"}', "{{alertname}} ({{severity}})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +74,7 @@ class Dashboard:
     title: str
     description: str
     rows: Sequence[Row]
+    marks: tuple[Mark, ...] = (ALERTS,)
     refresh: str = "10s"
     since: str = "now-1h"
 
@@ -91,22 +114,46 @@ def build(dashboard: Dashboard) -> dict[str, Any]:
         "refresh": dashboard.refresh,
         "time": {"from": dashboard.since, "to": "now"},
         "timezone": "utc",
-        "templating": {"list": [_datasource_variable()]},
-        "annotations": {"list": []},
+        "templating": {"list": [_datasource_variable(name) for name in _datasources(dashboard)]},
+        "annotations": {"list": [_annotation(mark) for mark in dashboard.marks]},
         "links": [],
         "panels": panels,
     }
 
 
-def _datasource_variable() -> dict[str, Any]:
+def _datasources(dashboard: Dashboard) -> list[str]:
+    sql = any(mark.sql for mark in dashboard.marks)
+    return ["prometheus", *(["clickhouse"] if sql else [])]
+
+
+def _datasource_variable(name: str) -> dict[str, Any]:
+    labels = {"prometheus": "Prometheus", "clickhouse": "ClickHouse"}
+    types = {"prometheus": PROMETHEUS["type"], "clickhouse": CLICKHOUSE["type"]}
     return {
-        "name": "prometheus",
-        "label": "Prometheus",
+        "name": name,
+        "label": labels[name],
         "type": "datasource",
-        "query": "prometheus",
+        "query": types[name],
         "current": {},
         "hide": 0,
         "refresh": 1,
+    }
+
+
+def _annotation(mark: Mark) -> dict[str, Any]:
+    about = {"name": mark.name, "enable": True, "iconColor": mark.colour}
+    if mark.sql:
+        target = {
+            "refId": "Anno", "editorType": "sql", "queryType": "table", "format": 1,
+            "rawSql": mark.sql,
+        }  # fmt: skip
+        return {**about, "datasource": CLICKHOUSE, "target": target}
+    return {
+        **about,
+        "datasource": PROMETHEUS,
+        "expr": mark.expr,
+        "titleFormat": mark.text,
+        "step": "15s",
     }
 
 
@@ -128,6 +175,10 @@ def _panel(panel: Panel, number: int, x: int, y: int) -> dict[str, Any]:
             "legend": {"displayMode": "list", "placement": "bottom"},
             "tooltip": {"mode": "multi", "sort": "desc"},
         }
+    elif panel.kind == "cells":
+        defaults["color"] = {"mode": "continuous-GrYlRd"}
+        defaults |= {"min": 0, "max": panel.most}
+        options = {"showValue": "never", "rowHeight": 0.9, "legend": {"displayMode": "hidden"}}
     elif panel.kind == "stat":
         options = {
             "reduceOptions": {"calcs": ["lastNotNull"]},
@@ -142,7 +193,7 @@ def _panel(panel: Panel, number: int, x: int, y: int) -> dict[str, Any]:
         }
     return {
         "id": number,
-        "type": panel.kind,
+        "type": "status-history" if panel.kind == "cells" else panel.kind,
         "title": panel.title,
         "description": panel.description,
         "datasource": PROMETHEUS,
@@ -165,6 +216,10 @@ def _panel(panel: Panel, number: int, x: int, y: int) -> dict[str, Any]:
 
 
 def _thresholds(panel: Panel) -> dict[str, Any]:
+    if panel.falling:
+        bounds = [(AMBER, panel.bad), (GREEN, panel.warn)]
+        above = [{"color": colour, "value": at} for colour, at in bounds if at is not None]
+        return {"mode": "absolute", "steps": [{"color": RED, "value": None}, *above]}
     steps: list[dict[str, Any]] = [{"color": GREEN, "value": None}]
     if panel.warn is not None:
         steps.append({"color": AMBER, "value": panel.warn})

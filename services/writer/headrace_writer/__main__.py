@@ -17,14 +17,20 @@ from headrace_schema.cli import add_migrate_parser, run_migrate
 from headrace_schema.prices_cli import add_prices_parser, run_prices
 from headrace_schema.retention_cli import add_retention_parser, run_retention
 from headrace_schema.rollup_cli import add_rollup_parser, run_rollup
-from headrace_writer import config, telemetry
+from headrace_writer import config, metrics
 from headrace_writer.app import Writer, configure_logging
-from headrace_writer.commands import audit, dlq, replay, simulate, size, top
+from headrace_writer.commands import audit, dlq, exporter, replay, simulate, size, top
 from headrace_writer.errors import ConfigError, Fatal, Retryable
 
 OK, FAILED, USAGE, UNREACHABLE = range(4)
 
-COMMANDS: dict[str, ModuleType] = {"audit": audit, "dlq": dlq, "replay": replay, "top": top}
+COMMANDS: dict[str, ModuleType] = {
+    "audit": audit,
+    "dlq": dlq,
+    "exporter": exporter,
+    "replay": replay,
+    "top": top,
+}
 
 # These calculate; they read no settings.
 OFFLINE_COMMANDS: dict[str, ModuleType] = {"size": size, "simulate": simulate}
@@ -45,6 +51,7 @@ EXAMPLES = """examples:
   headrace retention set --traces 7d --yes
   headrace prices import          what models cost, for the queries of docs/genai.md
   headrace top                    lag, rates and replicas, live
+  headrace exporter               Kafka's, ClickHouse's and the ledger's state for Prometheus
   headrace size --spans 1e6       what hardware that takes
   headrace simulate autoscale     lag and replicas under a ScaledObject
   headrace config                 what is in force, secrets masked
@@ -123,7 +130,7 @@ def migrate_view(settings: config.Settings) -> MigrateView:
 def run(args: argparse.Namespace) -> int:
     """Run the command; raises the writer's errors."""
     if args.command == "docs":
-        page = {"configuration": config.configuration_page, "metrics": telemetry.metrics_page}
+        page = {"configuration": config.configuration_page, "metrics": metrics.metrics_page}
         print(page[args.page](), end="")
         return OK
     if args.command in OFFLINE_COMMANDS:

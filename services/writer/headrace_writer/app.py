@@ -20,7 +20,7 @@ from prometheus_client import (
 )
 
 from headrace_writer import wiring
-from headrace_writer.config import Settings, parse_endpoint
+from headrace_writer.config import Settings, config_hash, parse_endpoint
 from headrace_writer.core.backlog import Backlog, BatchLimits
 from headrace_writer.core.block import Block, DecoderBackend, Signal
 from headrace_writer.core.decode import load_backend
@@ -57,6 +57,7 @@ class Writer:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
         self._metrics = WriterMetrics(registry)
+        self._metrics["config_info"].labels(config_hash(settings)).set(1)
         self._spans = wiring.make_exporter(
             settings, lambda outcome: self._metrics["traces_total"].labels(outcome).inc()
         )
@@ -124,6 +125,7 @@ class Writer:
         shards = wiring.make_shards(settings, clock)
         for shard in shards.shards:
             shard.on_failure = failure_reporter(metrics)
+            shard.on_acknowledged = metrics.acknowledged
         dead_letters = DeadLetterTopic(
             group.client(), settings.topic_dlq, group.topic, len(shards), clock
         )

@@ -5,6 +5,8 @@ names the nearest known one.
 """
 
 import difflib
+import hashlib
+import json
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -311,6 +313,18 @@ def shown(settings: Settings) -> dict[str, Any]:
     """Effective settings with secrets masked, as `headrace config` prints them."""
     values: dict[str, Any] = settings.model_dump(mode="json")
     return values
+
+
+def config_hash(settings: Settings) -> str:
+    """Of what writers of one pipeline should agree on, so without secrets and what each has of its
+    own. Twelve hex digits."""
+    values = settings.model_dump(
+        mode="json", exclude={"signals", "http_listen", "clickhouse_password"}
+    )
+    extra = values["kafka_extra"]
+    values["kafka_extra"] = {k: v for k, v in extra.items() if "password" not in k}
+    text = json.dumps(values, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
 def configuration_page() -> str:

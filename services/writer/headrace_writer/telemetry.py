@@ -1,163 +1,17 @@
-"""Every metric of the writer, declared once. docs/metrics.md is written from here.
-
-Names follow the Prometheus conventions (base units, `_total` for counters). No label takes a value
-from the data.
-"""
+"""What the writer reports of itself; headrace_writer.metrics declares each metric."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client import CollectorRegistry
 
 from headrace_writer.core.backlog import Backlog, Message
 from headrace_writer.core.batch import BadMessage
 from headrace_writer.core.block import Block, Signal
 from headrace_writer.core.delivery_plan import Plan
 from headrace_writer.core.ownership import Ownership
-from headrace_writer.shell.shards import Attempt
-
-# Around the promise of ten seconds for metrics, and coarse beyond it.
-LAG_BUCKETS = (0.1, 0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 7.5, 10, 15, 30, 60, 120, 300, 900, 3600)
-INSERT_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One declaration: kind, name, meaning, labels."""
-
-    kind: type[MetricWrapperBase]
-    name: str
-    help: str
-    labels: tuple[str, ...] = ()
-    buckets: tuple[float, ...] = ()
-
-    def make(self, registry: CollectorRegistry) -> Any:
-        options: dict[str, Any] = {"buckets": self.buckets} if self.buckets else {}
-        return self.kind(self.name, self.help, self.labels, registry=registry, **options)
-
-
-DECLARED: tuple[Metric, ...] = (
-    Metric(Counter, "headrace_writer_messages_fetched_total", "Kafka messages taken.", ("signal",)),
-    Metric(
-        Counter,
-        "headrace_writer_payload_bytes_total",
-        "Payload bytes of the messages taken, decompressed.",
-        ("signal",),
-    ),
-    Metric(
-        Counter,
-        "headrace_writer_rows_inserted_total",
-        "Rows acknowledged by ClickHouse.",
-        ("signal", "table"),
-    ),
-    Metric(
-        Counter,
-        "headrace_writer_inserted_bytes_total",
-        "Compressed block bytes acknowledged by ClickHouse.",
-        ("signal",),
-    ),
-    Metric(
-        Counter,
-        "headrace_writer_blocks_inserted_total",
-        "Blocks acknowledged by ClickHouse.",
-        ("signal", "table"),
-    ),
-    Metric(
-        Counter,
-        "headrace_writer_batches_total",
-        "Batches closed, by what closed them: bytes, age, drain.",
-        ("signal", "reason"),
-    ),
-    Metric(
-        Histogram,
-        "headrace_writer_insert_duration_seconds",
-        "From sending a block to its acknowledgement, retries included.",
-        ("signal", "shard"),
-        INSERT_BUCKETS,
-    ),
-    Metric(
-        Counter,
-        "headrace_writer_insert_failures_total",
-        "Insert attempts without a clean acknowledgement; each is repeated.",
-        ("signal", "shard"),
-    ),
-    Metric(
-        Gauge,
-        "headrace_writer_clickhouse_circuit_open",
-        "1 while a shard's last attempt failed.",
-        ("signal", "shard"),
-    ),
-    Metric(
-        Histogram,
-        "headrace_writer_end_to_end_latency_seconds",
-        "From a message's Kafka timestamp to the acknowledgement of its batch, per message.",
-        ("signal",),
-        LAG_BUCKETS,
-    ),
-    Metric(
-        Gauge,
-        "headrace_writer_oldest_unacked_timestamp_seconds",
-        "Kafka timestamp of the oldest message fetched and not stored; time() - x grows when the "
-        "process hangs. NaN when there is none.",
-        ("topic", "partition"),
-    ),
-    Metric(
-        Gauge, "headrace_writer_backlog_bytes", "Payload bytes waiting for a batch.", ("signal",)
-    ),
-    Metric(
-        Gauge,
-        "headrace_writer_partition_end_offset",
-        "Where a held partition ends in Kafka, asked every two seconds, also while it is paused.",
-        ("signal", "partition"),
-    ),
-    Metric(
-        Gauge,
-        "headrace_writer_partition_stored_offset",
-        "Where the next batch of a held partition starts: what lies before it is stored. The end "
-        "minus this is the backlog in messages.",
-        ("signal", "partition"),
-    ),
-    Metric(Gauge, "headrace_writer_partitions_assigned", "Partitions held.", ("signal",)),
-    Metric(
-        Gauge,
-        "headrace_writer_partitions_stopped",
-        "Partitions that stand still because going on could lose or double; the log says why.",
-        ("signal",),
-    ),
-    Metric(
-        Counter,
-        "headrace_writer_rebalances_total",
-        "Rebalance callbacks: assigned, revoked, lost.",
-        ("signal", "kind"),
-    ),
-    Metric(
-        Counter,
-        "headrace_writer_dlq_records_total",
-        "Messages stored in the dead-letter topic.",
-        ("signal", "reason"),
-    ),
-    Metric(
-        Counter,
-        "headrace_writer_strings_repaired_total",
-        "Strings whose invalid UTF-8 was replaced by U+FFFD.",
-        ("signal",),
-    ),
-    Metric(
-        Counter,
-        "headrace_writer_traces_total",
-        "Traced batches of the writer itself: sent, failed (not sent again), dropped (too many "
-        "waited).",
-        ("outcome",),
-    ),
-    Metric(
-        Gauge,
-        "headrace_writer_build_info",
-        "Always 1; the labels say what runs.",
-        ("version", "decoder"),
-    ),
-)
+from headrace_writer.metrics import WRITER
+from headrace_writer.shell.shards import Acknowledged, Attempt
 
 
 class WriterMetrics:
@@ -165,7 +19,7 @@ class WriterMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self._by_name = {metric.name: metric.make(registry) for metric in DECLARED}
+        self._by_name = {metric.name: metric.make(registry) for metric in WRITER}
 
     def __getitem__(self, name: str) -> Any:
         """A metric by its name without `headrace_writer_`."""
@@ -183,6 +37,7 @@ class SignalMetrics:
         self._payload = metrics["payload_bytes_total"].labels(signal)
         self._latency = metrics["end_to_end_latency_seconds"].labels(signal)
         self._inserted_bytes = metrics["inserted_bytes_total"].labels(signal)
+        self._replays = metrics["plan_replays_total"].labels(signal)
         self._followed: dict[int, tuple[int, int]] = {}
 
     def fetched(self, messages: Sequence[Message]) -> None:
@@ -196,17 +51,29 @@ class SignalMetrics:
         """Called on the polling thread after each batch is decoded."""
         self._all["strings_repaired_total"].labels(self.signal).inc(strings)
 
-    def inserted(self, block: Block, seconds: float) -> None:
+    def stage(self, name: str, seconds: float) -> None:
+        """One step of a batch took so long (by the wall clock, which may be set back); called on
+        whatever thread made it."""
+        self._all["stage_seconds_total"].labels(self.signal, name).inc(max(0.0, seconds))
+
+    def replayed(self) -> None:
+        self._replays.inc()
+
+    def inserted(self, block: Block, _seconds: float) -> None:
         """Called on insert threads; prometheus-client's counters are thread-safe."""
-        table, shard = block.target
+        table = block.target.table
         self._all["rows_inserted_total"].labels(self.signal, table).inc(block.rows)
         self._all["blocks_inserted_total"].labels(self.signal, table).inc()
         self._inserted_bytes.inc(len(block.body))
-        self._all["insert_duration_seconds"].labels(self.signal, shard).observe(seconds)
-        self._all["clickhouse_circuit_open"].labels(self.signal, shard).set(0)
+
+    def acknowledged(self, done: Acknowledged) -> None:
+        labels = (self.signal, done.shard, str(done.replica))
+        self._all["insert_duration_seconds"].labels(*labels).observe(done.seconds)
+        self._all["clickhouse_circuit_open"].labels(self.signal, done.shard).set(0)
 
     def insert_failed(self, attempt: Attempt) -> None:
-        self._all["insert_failures_total"].labels(self.signal, attempt.shard).inc()
+        labels = (self.signal, attempt.shard, str(attempt.replica))
+        self._all["insert_failures_total"].labels(*labels).inc()
         self._all["clickhouse_circuit_open"].labels(self.signal, attempt.shard).set(1)
 
     def stored(self, _plan: Plan, messages: Iterable[Message], now: float) -> None:
@@ -227,8 +94,10 @@ class SignalMetrics:
         ownership: Ownership,
         backlog: Backlog,
         in_flight: tuple[Plan, Sequence[Message]] | None,
+        paused: int,
     ) -> None:
-        """What holds at the end of a turn."""
+        """What holds at the end of a turn. `paused`: partitions not fetched meanwhile."""
+        self._all["partitions_paused"].labels(self.signal).set(paused)
         self._all["backlog_bytes"].labels(self.signal).set(backlog.nbytes)
         self._all["partitions_assigned"].labels(self.signal).set(len(ownership.held))
         self._all["partitions_stopped"].labels(self.signal).set(len(ownership.stopped))
@@ -258,20 +127,3 @@ class SignalMetrics:
     def _oldest(self, partition: int) -> Any:
         gauge = self._all["oldest_unacked_timestamp_seconds"]
         return gauge.labels(self._topic, partition)
-
-
-def metrics_page() -> str:
-    """docs/metrics.md."""
-    lines = [
-        "# Metrics of the writer",
-        "",
-        "Generated by `make docs` from `headrace_writer/telemetry.py`. Served at `/metrics`.",
-        "",
-        "| metric | type | labels | meaning |",
-        "| --- | --- | --- | --- |",
-    ]
-    for metric in DECLARED:
-        labels = ", ".join(f"`{label}`" for label in metric.labels)
-        kind = metric.kind.__name__.lower()
-        lines.append(f"| `{metric.name}` | {kind} | {labels} | {metric.help} |")
-    return "\n".join(lines) + "\n"

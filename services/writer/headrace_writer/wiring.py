@@ -58,9 +58,9 @@ def make_exporter(settings: Settings, on_outcome: Callable[[str], None]) -> "Spa
     return SpanExporter(settings.trace_endpoint, on_outcome)
 
 
-def make_shards(settings: Settings, clock: Clock) -> Shards:
-    """The ClickHouse cluster of the settings; connects on first use."""
-    login = Login(
+def login(settings: Settings) -> Login:
+    """What every connection to ClickHouse needs. Raises ConfigError."""
+    return Login(
         settings.clickhouse_database,
         settings.clickhouse_user,
         settings.password,
@@ -69,9 +69,14 @@ def make_shards(settings: Settings, clock: Clock) -> Shards:
         settings.clickhouse_insert_quorum,
         settings.clickhouse_tls,
     )
+
+
+def make_shards(settings: Settings, clock: Clock) -> Shards:
+    """The ClickHouse cluster of the settings; connects on first use."""
+    known = login(settings)
     return Shards(
         [
-            Shard(number, [Address(*replica) for replica in replicas], login, clock)
+            Shard(number, [Address(*replica) for replica in replicas], known, clock)
             for number, replicas in enumerate(settings.clickhouse_shards)
         ]
     )

@@ -14,12 +14,12 @@ import structlog
 
 from headrace_writer.core import delivery
 from headrace_writer.core.backlog import Backlog, Message
-from headrace_writer.core.delivery_effects import Abandoned, Stopped, Stored
+from headrace_writer.core.delivery_effects import Abandoned, Effect, Ledger, Stopped, Stored
 from headrace_writer.core.delivery_plan import Plan
 from headrace_writer.core.ownership import Ownership
 from headrace_writer.shell.batch_store import BatchStore
 from headrace_writer.shell.clock import Clock, Deadline
-from headrace_writer.shell.delivery_runner import Delivery, Offsets
+from headrace_writer.shell.delivery_runner import Delivery, Observe, Offsets
 from headrace_writer.shell.tracer import NoTracer, Tracer
 from headrace_writer.telemetry import SignalMetrics
 
@@ -155,8 +155,9 @@ class SignalLoop:
         if self._delivery is None:
             self._begin()
             self._advance()
-        self._metrics.state(self.ownership, self._backlog, self._in_flight)
         position = self.ownership.position
+        paused = len(position) if self._paused else 0
+        self._metrics.state(self.ownership, self._backlog, self._in_flight, paused)
         ends = self._consumer.ends(position)
         self._metrics.offsets(position, ends)
         self._catch_up(ends)
@@ -216,21 +217,35 @@ class SignalLoop:
         if new:
             origin = self._store.tables.origin
             steps = delivery.recover(origin.topic_id, new, origin.encoding)
-            self._start(steps, self._recovered)
+            self._start(steps, self._recovered, self._replaying)
         elif reason is not None:
             self._deliver(reason)
         elif self.ownership.completed and now - self._stored_at >= self._settings.settle_after_s:
             self._settle()
 
-    def _start(self, steps: Any, finish: Callable[[Any], None]) -> None:
-        self._delivery = Delivery(steps, self.ownership.since_now(), self.tracer.effect)
+    def _start(
+        self, steps: Any, finish: Callable[[Any], None], observe: Observe | None = None
+    ) -> None:
+        self._delivery = Delivery(steps, self.ownership.since_now(), observe or self._observe)
         self._finish = finish
+
+    def _observe(self, effect: Effect, begun_s: float, ended_s: float) -> None:
+        self.tracer.effect(effect, begun_s, ended_s)
+        self._metrics.stage(type(effect).__name__.lower(), ended_s - begun_s)
+
+    def _replaying(self, effect: Effect, begun_s: float, ended_s: float) -> None:
+        """A ledger row written by a recovery is that of a plan somebody had left."""
+        if isinstance(effect, Ledger):
+            self._metrics.replayed()
+        self._observe(effect, begun_s, ended_s)
 
     def _deliver(self, reason: str) -> None:
         waited_s = self._backlog.waited(self._clock.monotonic())
         messages = self._backlog.cut()
         self.tracer.begin(reason, messages, waited_s)
+        begun = self._clock.monotonic()
         plan, rest = self._store.decode(messages, self.ownership.position)
+        self._metrics.stage("decode", self._clock.monotonic() - begun)
         self._backlog.put_back(rest, self._clock.monotonic())
         self.tracer.decoded()
         self._metrics.batch_closed(reason, plan)

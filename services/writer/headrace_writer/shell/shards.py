@@ -34,6 +34,15 @@ class Attempt:
     backoff_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """One block's clean attempt, for metrics."""
+
+    shard: int
+    replica: Address
+    seconds: float
+
+
 class Stopping(Retryable):
     """The process is ending; the attempt in hand is left as it is."""
 
@@ -53,6 +62,7 @@ class Shard:
         self._preferred = number % len(self.addresses)
         self.count_timeout_s = COUNT_TIMEOUT_S
         self.on_failure: Callable[[Attempt], None] = lambda _attempt: None
+        self.on_acknowledged: Callable[[Acknowledged], None] = lambda _done: None
         self.stopping: Callable[[], bool] = lambda: False
 
     def insert(self, table: str, layout: Layout, block: Block) -> bool:
@@ -62,14 +72,16 @@ class Shard:
         """
         clean = True
 
-        def once(replica: Replica) -> None:
+        def once(replica: Replica) -> Acknowledged:
+            begun = self._clock.monotonic()
             replica.insert(table, layout, block)
+            return Acknowledged(self.number, replica.address, self._clock.monotonic() - begun)
 
         def failed(_attempt: Attempt) -> None:
             nonlocal clean
             clean = False
 
-        self._until_done(once, failed)
+        self.on_acknowledged(self._until_done(once, failed))
         return clean
 
     def layout(self, table: str) -> Layout:
