@@ -6,7 +6,7 @@ Types are those of the modern dialect; `model` says what the legacy one makes of
 The tables of telemetry are those of the OpenTelemetry Collector's ClickHouse exporter v0.161, so
 that dashboards and queries made for it work. Two things differ: metric times keep their
 nanoseconds (the exporter cuts them to DateTime), and each table that the writer fills ends in
-IngestId, the number of the insert that brought the row.
+IngestId, the number of the insert that brought the row, and Tenant.
 """
 
 from collections.abc import Mapping
@@ -47,6 +47,9 @@ def _attribute_indexes(*prefixes: tuple[str, str]) -> tuple[tuple[str, str], ...
 
 
 INGEST_ID = Column("IngestId", "UInt64")
+# Filled by the writer's settings tenant_attribute and tenant_header; else empty, and then it takes
+# next to nothing.
+TENANT = Column("Tenant", LABEL, since=8, modern=True)
 
 TRACES = Table(
     name="otel_traces",
@@ -80,6 +83,7 @@ TRACES = Table(
             ),
         ),
         INGEST_ID,
+        TENANT,
     ),
     time="Timestamp",
     order_by=("ServiceName", "SpanName", "toDateTime({Timestamp})"),
@@ -143,6 +147,7 @@ LOGS = Table(
             for key in _LIFTED
         ),
         INGEST_ID,
+        TENANT,
     ),
     time="Timestamp",
     order_by=("toStartOfFiveMinute({Timestamp})", "ServiceName", "Timestamp"),
@@ -191,7 +196,7 @@ _TEMPORALITY = Column("AggregationTemporality", "Int32")
 def _metric_table(kind: str, *columns: Column) -> Table:
     return Table(
         name=f"otel_metrics_{kind}",
-        columns=(*_METRIC_HEAD, *columns, INGEST_ID),
+        columns=(*_METRIC_HEAD, *columns, INGEST_ID, TENANT),
         time="TimeUnix",
         order_by=(
             "ServiceName",

@@ -38,6 +38,12 @@ class Column:
     """Its type in the legacy dialect, where that does not follow from `type`."""
     since: int = 1
     """The migration that brings the column. It freezes what earlier migrations render to."""
+    modern: bool = False
+    """Whether the legacy dialect does without it (18.16 cannot add a column repeatably)."""
+
+    def is_in(self, dialect: Dialect) -> bool:
+        """Whether a dialect has the column."""
+        return dialect == "modern" or not (self.materialized or self.modern)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,6 @@ def described(columns: Sequence[Column], dialect: Dialect) -> list[tuple[str, st
     return [
         (name, kind, "MATERIALIZED" if column.materialized else "")
         for column in columns
-        if dialect == "modern" or not column.materialized
+        if column.is_in(dialect)
         for name, kind in flattened(column, dialect)
     ]

@@ -234,7 +234,7 @@ class _Renderer:
         """The column list with codecs and indexes, as of this migration."""
         columns = [column for column in table.columns if column.since <= self._number]
         if self._legacy:
-            lines = [_legacy_line(column) for column in columns if not column.materialized]
+            lines = [_legacy_line(column) for column in columns if column.is_in("legacy")]
         else:
             lines = [_modern_line(column) for column in columns]
             lines += [f"INDEX {name} {declaration}" for name, declaration in table.indexes]

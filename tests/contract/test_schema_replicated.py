@@ -1,8 +1,9 @@
 """Topology `cluster` against a real ZooKeeper: one replica of each dialect.
 
 The modern replica is chDB, whose replicated tables stay read-only: that its DDL reaches ZooKeeper
-is what is looked at. The legacy replica is a whole server, so inserts are, too. Two shards of two
-replicas each are the native cluster's business (tests/integration).
+is what is looked at, up to the first migration that alters tables. The legacy replica is a whole
+server, so inserts are, too. Two shards of two replicas each are the native cluster's business
+(tests/integration).
 """
 
 from collections.abc import Iterator
@@ -24,6 +25,10 @@ from support.schema_server import (
     migrate,
 )
 from support.zookeeper import zookeeper
+
+# Adds a column, which a replica that is read-only refuses; contract tests of topology `embedded`
+# run it.
+FIRST_ALTER = 8
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +59,7 @@ def modern_replica(folder: Path, zookeeper_port: int) -> Iterator[SchemaServer]:
     extra = cluster_xml([[nobody], [me]], zookeeper_port, shard=2, me=me, folder="current")
     config.write_text(f"<clickhouse>{extra}</clickhouse>")
     with chdb_front(folder / "modern", config) as port:
-        yield create_tables(port, "cluster", "modern")
+        yield create_tables(port, "cluster", "modern", FIRST_ALTER)
 
 
 @pytest.fixture(params=["modern_replica", "legacy_replica"])
@@ -67,8 +72,14 @@ def test_local_and_distributed_tables_have_the_columns(replica: SchemaServer) ->
     connection = CONNECT(replica.node)
     for table, columns in expected_tables(replica.deployment):
         lines = describe(connection, replica.deployment, table)
-        assert lines == described(columns, replica.dialect), table
-    assert differences(connection, replica.deployment) == []
+        there = [column for column in columns if column.since < FIRST_ALTER]
+        assert lines == described(there, replica.dialect), table
+    missing = {str(one) for one in differences(connection, replica.deployment)}
+    assert (
+        all("Tenant: missing" in one for one in missing)
+        if replica.dialect == "modern"
+        else (not missing)
+    )
     connection.close()
 
 
@@ -116,8 +127,10 @@ def test_tables_are_in_zookeeper_under_their_shard(
     assert modern_replica.dialect == "modern"
 
 
-def test_apply_again_does_nothing(replica: SchemaServer) -> None:
-    settings = MigrateSettings([[("127.0.0.1", replica.port)]], clickhouse_topology="cluster")
+def test_apply_again_does_nothing(legacy_replica: SchemaServer) -> None:
+    settings = MigrateSettings(
+        [[("127.0.0.1", legacy_replica.port)]], clickhouse_topology="cluster"
+    )
     assert migrate(settings, "apply") == (0, "every replica is up to date\n")
     assert migrate(settings, "status", "--check")[0] == 0
 

@@ -26,7 +26,9 @@ class FakeReplica:
         return [
             sql
             for sql in self.statements
-            if sql.startswith("CREATE") and "DATABASE" not in sql and "_migrations" not in sql
+            if sql.startswith(("CREATE", "ALTER"))
+            and "DATABASE" not in sql
+            and "_migrations" not in sql
         ]
 
     def answer(self, sql: str) -> list[tuple[Any, ...]]:

@@ -13,7 +13,7 @@ from clickhouse_driver import Client
 from headrace_schema.cli import add_migrate_parser, run_migrate
 from headrace_schema.connection import Node, driver_connect
 from headrace_schema.model import Dialect
-from headrace_schema.render import Deployment, Topology, migrations
+from headrace_schema.render import LATEST, Deployment, Topology, migrations
 from headrace_schema.runner import Fleet, Runner
 from support.chdb_front import chdb_front
 from support.clickhouse_server import clickhouse_server
@@ -71,11 +71,14 @@ def migrate(settings: MigrateSettings, *argv: str) -> tuple[int, str]:
     return code, out.getvalue()
 
 
-def create_tables(port: int, topology: Topology, dialect: Dialect) -> SchemaServer:
-    """Apply all migrations to one server."""
+def create_tables(
+    port: int, topology: Topology, dialect: Dialect, before: int = LATEST
+) -> SchemaServer:
+    """Apply all migrations to one server, or those before a number."""
     server = SchemaServer(port, Deployment(topology, dialect))
     with Fleet([server.node], CONNECT) as fleet:
-        Runner(fleet, server.deployment, migrations(server.deployment)).apply(lambda _: None)
+        wanted = [one for one in migrations(server.deployment) if one.number < before]
+        Runner(fleet, server.deployment, wanted).apply(lambda _: None)
         assert not fleet.unreachable
     return server
 

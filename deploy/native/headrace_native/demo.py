@@ -62,7 +62,7 @@ def calls_sent(result: Path, told: Path) -> int:
     """Calls of models that were acknowledged: every span of the load, and the agent's own."""
     spans = json.loads(told.read_text())["spans"]
     acked = json.loads(result.read_text())["spans_acked"]
-    return int(acked) + sum(span["name"] == "llm.call" for span in spans)
+    return int(acked) + sum(1 for span in spans if span["name"] == "llm.call")
 
 
 def answer(layout: Layout, began: float, sent: int, say: Say) -> bool:

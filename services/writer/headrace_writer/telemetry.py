@@ -15,6 +15,7 @@ from headrace_writer.core.backlog import Backlog, Message
 from headrace_writer.core.batch import BadMessage
 from headrace_writer.core.block import Block, Signal
 from headrace_writer.core.delivery_plan import Plan
+from headrace_writer.core.guardrails import Rule
 from headrace_writer.core.ownership import Ownership
 from headrace_writer.shell.shards import Attempt
 
@@ -152,6 +153,18 @@ DECLARED: tuple[Metric, ...] = (
         ("outcome",),
     ),
     Metric(
+        Counter,
+        "headrace_writer_guardrail_actions_total",
+        "What each guardrail did to attributes and bodies, by the rule's id and action. A resource "
+        "counts once, not once per row.",
+        ("signal", "rule", "action"),
+    ),
+    Metric(
+        Gauge,
+        "headrace_writer_guardrails_outdated",
+        "1 while the guardrails on disk cannot be used and older ones are in force.",
+    ),
+    Metric(
         Gauge,
         "headrace_writer_build_info",
         "Always 1; the labels say what runs.",
@@ -195,6 +208,12 @@ class SignalMetrics:
     def repaired(self, strings: int) -> None:
         """Called on the polling thread after each batch is decoded."""
         self._all["strings_repaired_total"].labels(self.signal).inc(strings)
+
+    def guarded(self, rules: Sequence[Rule], counts: Sequence[int]) -> None:
+        """Called on the polling thread after each batch is decoded."""
+        for rule, count in zip(rules, counts, strict=True):
+            labels = (self.signal, rule.id, rule.action)
+            self._all["guardrail_actions_total"].labels(*labels).inc(count)
 
     def inserted(self, block: Block, seconds: float) -> None:
         """Called on insert threads; prometheus-client's counters are thread-safe."""

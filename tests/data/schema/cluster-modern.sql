@@ -774,3 +774,59 @@ FROM
     ) AS joined
 ) AS chosen;
 
+-- 0008_add_tenant LOCAL
+ALTER TABLE otel.otel_traces_local
+ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0008_add_tenant LOCAL
+ALTER TABLE otel.otel_logs_local
+ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0008_add_tenant LOCAL
+ALTER TABLE otel.otel_metrics_gauge_local
+ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0008_add_tenant LOCAL
+ALTER TABLE otel.otel_metrics_sum_local
+ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0008_add_tenant LOCAL
+ALTER TABLE otel.otel_metrics_histogram_local
+ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0008_add_tenant LOCAL
+ALTER TABLE otel.otel_metrics_exponential_histogram_local
+ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0008_add_tenant LOCAL
+ALTER TABLE otel.otel_metrics_summary_local
+ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0008_add_tenant DISTRIBUTED
+ALTER TABLE otel.otel_traces
+ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String);
+
+-- 0008_add_tenant DISTRIBUTED
+ALTER TABLE otel.otel_logs
+ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String);
+
+-- 0008_add_tenant DISTRIBUTED
+ALTER TABLE otel.otel_metrics_gauge
+ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String);
+
+-- 0008_add_tenant DISTRIBUTED
+ALTER TABLE otel.otel_metrics_sum
+ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String);
+
+-- 0008_add_tenant DISTRIBUTED
+ALTER TABLE otel.otel_metrics_histogram
+ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String);
+
+-- 0008_add_tenant DISTRIBUTED
+ALTER TABLE otel.otel_metrics_exponential_histogram
+ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String);
+
+-- 0008_add_tenant DISTRIBUTED
+ALTER TABLE otel.otel_metrics_summary
+ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String);
+
