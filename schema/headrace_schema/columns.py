@@ -6,7 +6,7 @@ Types are those of the modern dialect; `model` says what the legacy one makes of
 The tables of telemetry are those of the OpenTelemetry Collector's ClickHouse exporter v0.161, so
 that dashboards and queries made for it work. Two things differ: metric times keep their
 nanoseconds (the exporter cuts them to DateTime), and each table that the writer fills ends in
-IngestId, the number of the insert that brought the row.
+IngestId (the number of the insert that brought the row), Environment and Tenant.
 """
 
 from collections.abc import Mapping
@@ -69,6 +69,10 @@ ENVIRONMENT = Column(
     "ResourceAttributes['deployment.environment'])",
     since=9,
 )
+# Filled by the writer's settings tenant_attribute and tenant_header; else empty, and then it takes
+# next to nothing.
+TENANT = Column("Tenant", LABEL, since=10, modern=True)
+_ADDED = (INGEST_ID, ENVIRONMENT, TENANT)
 
 TRACES = Table(
     name="otel_traces",
@@ -101,8 +105,7 @@ TRACES = Table(
                 ("Attributes", ATTRIBUTES),
             ),
         ),
-        INGEST_ID,
-        ENVIRONMENT,
+        *_ADDED,
     ),
     kept_as="traces",
     time="Timestamp",
@@ -170,8 +173,7 @@ LOGS = Table(
             )
             for key in _LIFTED
         ),
-        INGEST_ID,
-        ENVIRONMENT,
+        *_ADDED,
     ),
     kept_as="logs",
     time="Timestamp",
@@ -221,7 +223,7 @@ _TEMPORALITY = Column("AggregationTemporality", "Int32")
 def _metric_table(kind: str, *columns: Column) -> Table:
     return Table(
         name=f"otel_metrics_{kind}",
-        columns=(*_METRIC_HEAD, *columns, INGEST_ID, ENVIRONMENT),
+        columns=(*_METRIC_HEAD, *columns, *_ADDED),
         kept_as="metrics",
         time="TimeUnix",
         order_by=(

@@ -40,10 +40,16 @@ class Column:
     """The migration that brings the column. It freezes what earlier migrations render to."""
     recoded: tuple[tuple[int, str], ...] = ()
     """(migration, codec) of each later change, oldest first."""
+    modern: bool = False
+    """Whether the legacy dialect does without it (on 18.16 every row would pay for it)."""
 
     def codec_at(self, migration: int) -> str:
         """The codec once that migration is applied."""
         return next((codec for at, codec in reversed(self.recoded) if at <= migration), self.codec)
+
+    def is_in(self, dialect: Dialect) -> bool:
+        """Whether a dialect has the column."""
+        return dialect == "modern" or not (self.materialized or self.modern)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +143,6 @@ def described(columns: Sequence[Column], dialect: Dialect) -> list[tuple[str, st
     return [
         (name, kind, "MATERIALIZED" if column.materialized else "")
         for column in columns
-        if dialect == "modern" or not column.materialized
+        if column.is_in(dialect)
         for name, kind in flattened(column, dialect)
     ]

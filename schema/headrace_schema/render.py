@@ -244,7 +244,7 @@ class Renderer:
     def column_line(self, column: Column) -> str:
         """The column's declaration as of this migration; empty where the dialect lacks it."""
         if self._legacy:
-            return "" if column.materialized else _legacy_line(column)
+            return _legacy_line(column) if column.is_in("legacy") else ""
         return _modern_line(column, column.codec_at(self._number))
 
     def _change_local(self, table: Table) -> str:

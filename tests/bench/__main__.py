@@ -19,9 +19,12 @@ from rich.table import Table
 from bench import kernel, pipeline
 from bench.machine import machine
 from bench.rig import rig
+from headrace_native.spec import ROOT
 from headrace_writer.core.block import Signal
 from headrace_writer.core.decode import native_backend
 from headrace_writer.core.decode_reference import ReferenceBackend
+from headrace_writer.core.guardrails import Treatment
+from headrace_writer.shell.guardrails_source import read_rules
 
 RESULT = Path(".cache/bench/latest.json")
 SIGNALS: dict[Signal, str] = {"traces": "span", "metrics": "point", "logs": "log"}
@@ -58,9 +61,23 @@ def bench_kernel(quick: bool, results: dict[str, Any]) -> None:
         results[f"wire_bytes_per_{noun}"] = round(timing.wire_bytes, 1)
         results[f"block_bytes_per_{noun}"] = round(timing.block_bytes, 1)
         print(f"kernel, {noun}: {timing.median} µs {timing.spread}", flush=True)
+    bench_guardrails(quick, results)
     reference = kernel.measure(ReferenceBackend(), "traces", 1, 1)
     results["reference_us_per_span"] = reference.median
     print(f"reference decoder, span: {reference.median} µs", flush=True)
+
+
+def bench_guardrails(quick: bool, results: dict[str, Any]) -> None:
+    """What the ten rules of docs/examples add to a span: with and without in turn."""
+    treatment = Treatment(read_rules(ROOT / "docs" / "examples" / "guardrails.toml"))
+    added = []
+    for _ in range(3 if quick else 9):
+        without = kernel.measure(native_backend(), "traces", 10, 1)
+        with_rules = kernel.measure(native_backend(), "traces", 10, 1, treatment=treatment)
+        added.append(with_rules.median - without.median)
+    results["kernel_guardrails_us_per_span"] = round(median(added), 3)
+    results["kernel_guardrails_spread_span"] = (round(min(added), 3), round(max(added), 3))
+    print(f"guardrails, added to a span: {results['kernel_guardrails_us_per_span']} µs", flush=True)
 
 
 def repeated(name: str, times: int, measure: Callable[[], Any]) -> list[Any]:

@@ -8,6 +8,7 @@ from bench.corpus import RECORDS, requests
 from headrace_loadgen.profiles import PROFILES, Profile
 from headrace_schema.columns import TABLES_BY_SIGNAL, insert_layout
 from headrace_writer.core.block import DecoderBackend, Signal
+from headrace_writer.core.guardrails import NOTHING, Treatment
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ def measure(
     *,
     profile: Profile = PROFILES["genai"],
     shards: int = 2,
+    treatment: Treatment = NOTHING,
 ) -> Timing:
     """Decode `count` requests into finished lz4 blocks, `repeats` times after one to warm up."""
     payloads = requests(signal, count, records, profile)
@@ -46,7 +48,7 @@ def measure(
     sent = 0
     for _ in range(repeats + 1):
         begun = time.process_time()
-        builder = backend.builder(signal, layouts, shards)
+        builder = backend.builder(signal, layouts, shards, treatment=treatment)
         rejected = builder.append_many(payloads)
         blocks = builder.finish({target: 7 for target, _ in builder.pending()})
         times.append((time.process_time() - begun) * 1e6 / (count * records))

@@ -57,7 +57,7 @@ def test_check_names_what_somebody_changed(server: SchemaServer) -> None:
     assert migrate(changed, "apply")[0] == 0
     with server.client() as client:
         client.execute(f"ALTER TABLE {database}.otel_logs DROP COLUMN ScopeName")
-        client.execute(f"ALTER TABLE {database}.otel_logs ADD COLUMN Tenant String")
+        client.execute(f"ALTER TABLE {database}.otel_logs ADD COLUMN Foreign String")
         client.execute(f"ALTER TABLE {database}.otel_logs MODIFY COLUMN TraceFlags UInt16")
         client.execute(f"ALTER TABLE {database}.otel_logs ADD COLUMN Own UInt8 MATERIALIZED 1")
         client.execute(f"DROP TABLE {database}.otel_metrics")
@@ -65,7 +65,7 @@ def test_check_names_what_somebody_changed(server: SchemaServer) -> None:
     assert code == 1
     for line in (
         "otel_logs.ScopeName: missing, expected String",
-        "otel_logs.Tenant: String, which this release does not know",
+        "otel_logs.Foreign: String, which this release does not know",
         "otel_logs.TraceFlags: UInt16, expected UInt8",
         "missing tables: otel_metrics\n",
     ):

@@ -157,7 +157,7 @@ def test_a_message_over_the_topics_limit_is_refused_for_good(
 
 def test_a_token_is_asked_for_when_one_is_set(cluster: Cluster, tmp_path: Path) -> None:
     token = {"HEADRACE_GATEWAY_TOKEN": "right"}
-    with gateway(tmp_path, cluster.bootstrap, token, auth=True) as guarded:
+    with gateway(tmp_path, cluster.bootstrap, token, "auth-bearer.yaml") as guarded:
         for wrong in ({}, {"token": "wrong"}):
             error = refused(guarded.grpc, otlp.traces("secret"), **wrong)
             assert error.code() is grpc.StatusCode.UNAUTHENTICATED

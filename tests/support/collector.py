@@ -25,13 +25,14 @@ def gateway(
     folder: Path,
     bootstrap: str,
     env: Mapping[str, str] | None = None,
-    auth: bool = False,
+    overlay: str = "",
     grpc_port: int | None = None,
 ) -> Iterator[Collector]:
-    """A gateway with the product's own configuration, changed only by environment."""
+    """A gateway with the product's own configuration, changed only by environment and one of its
+    files beside it."""
     ports = free_ports(4)
     ports[0] = grpc_port or ports[0]
-    configs = ["gateway.yaml", *(["auth-bearer.yaml"] if auth else [])]
+    configs = ["gateway.yaml", *([overlay] if overlay else [])]
     settings = {
         "HEADRACE_GATEWAY_GRPC": f"127.0.0.1:{ports[0]}",
         "HEADRACE_GATEWAY_HTTP": f"127.0.0.1:{ports[1]}",

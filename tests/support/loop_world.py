@@ -8,6 +8,7 @@ from headrace_writer.core.backlog import Backlog, BatchLimits
 from headrace_writer.core.batch import BadMessage, Origin
 from headrace_writer.core.block import BlockBuilder
 from headrace_writer.core.decode_reference import ReferenceBackend
+from headrace_writer.core.guardrails import NOTHING, Treatment
 from headrace_writer.shell.batch_store import BatchStore, InsertEvents, Tables
 from headrace_writer.shell.loop import LoopSettings, SignalLoop
 from headrace_writer.telemetry import SignalMetrics, WriterMetrics
@@ -40,6 +41,8 @@ class World:
     dead_letters: DeadLetters = field(default_factory=DeadLetters)
     clock: ManualClock = field(default_factory=ManualClock)
     fingerprint: str = "print"
+    treatment: Treatment = NOTHING
+    """What writers take over between two batches."""
 
     def produce(self, partition: int, spans: int = 4) -> None:
         offset = len(self.broker.logs[partition])
@@ -63,21 +66,16 @@ class Writer:
         self.builders_made = 0
         self.registry = CollectorRegistry()
         metrics = SignalMetrics(WriterMetrics(self.registry), "traces", "otlp_spans")
-        tables = Tables(
-            LAYOUTS,
-            lambda table: table + "_local",
-            self._builder,
-            Origin("topic-1", 2, world.fingerprint),
-        )
         store = BatchStore(
-            tables,
+            self._tables(world.treatment),
             world.shards,  # type: ignore[arg-type]
             world.broker,
             world.dead_letters,  # type: ignore[arg-type]
             world.ledger,
             world.clock,
             max_plan_age_s=900.0,
-            events=InsertEvents(metrics.inserted, metrics.repaired),
+            events=InsertEvents(metrics.inserted, metrics.repaired, metrics.guarded),
+            reload=self._reload,
         )
         self.loop = SignalLoop(
             Backlog(BatchLimits(max_bytes, AGE_S, 2 * max_bytes)),
@@ -91,9 +89,18 @@ class Writer:
         self.loop.attach(self.member)
         self.member.assign(*partitions)
 
-    def _builder(self, shards: int) -> BlockBuilder:
-        self.builders_made += 1
-        return ReferenceBackend().builder("traces", LAYOUTS, shards, "none")
+    def _tables(self, treatment: Treatment) -> Tables:
+        def builder(shards: int) -> BlockBuilder:
+            self.builders_made += 1
+            return ReferenceBackend().builder("traces", LAYOUTS, shards, "none", treatment)
+
+        origin = Origin("topic-1", 2, self.world.fingerprint)
+        rules = treatment.of("traces")
+        return Tables(LAYOUTS, lambda table: table + "_local", builder, origin, treatment, rules)
+
+    def _reload(self, before: Tables) -> Tables | None:
+        now = self.world.treatment
+        return self._tables(now) if now != before.treatment else None
 
     def turns(self, count: int = 3) -> None:
         for _ in range(count):

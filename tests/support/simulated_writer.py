@@ -48,6 +48,8 @@ class _Insertion:
 
     plan: Plan
     left: list[Any]
+    rules: int
+    """Those that its blocks were built under."""
     doubtful: set[Any] = field(default_factory=set)
     refused: set[Any] = field(default_factory=set)
 
@@ -72,7 +74,9 @@ class Writer:
         self.insertion: _Insertion | None = None
         self.zombies: list[_Insertion] = []
         self.encoding = delivery.Encoding(world.fingerprint, 2)
-        """Of the table headers at its start. An insert under another header ends the process."""
+        """Of the table headers at its start. An insert under another header ends the process.
+        Guardrails are not part of it: they change the bytes of a block, but not its IngestId."""
+        self.rules = world.rules
         self.outdated = False
         self.amending = False
         """Between finding the tables unchanged and committing a plan for them."""
@@ -127,6 +131,8 @@ class Writer:
     def _begin(self) -> None:
         """Recover what is new, else cut a batch, else commit what is stored."""
         self.answer = None
+        if self.world.rng.random() < 0.3:
+            self.rules = self.world.rules
         self.epochs = dict(self.owned)
         new = tuple(sorted(p for p in self.owned if p not in self.position))
         if new:
@@ -203,7 +209,7 @@ class Writer:
             case Expired(plan):
                 return world.now - plan.planned_at_ms > world.window / 4
             case Insert(plan, targets):
-                self.insertion = _Insertion(plan, sorted(targets))
+                self.insertion = _Insertion(plan, sorted(targets), self.rules)
                 return None
             case Count(target, ingest_ids):
                 return world.shards[target.shard].count(ingest_ids)
@@ -246,7 +252,7 @@ class Writer:
             insertion.refused |= refused
             insertion.left.pop(0)
         else:
-            block = self.world.block(insertion.plan, target)
+            block = self.world.block(insertion.plan, target)._replace(rules=insertion.rules)
             shard = self.world.shards[target.shard]
             if shard.insert(block, self.world.now, self.world.faults):
                 insertion.left.pop(0)

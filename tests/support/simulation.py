@@ -99,6 +99,8 @@ class Replica:
 class Block(NamedTuple):
     ingest_id: int
     rows: tuple[Row, ...]
+    rules: int = 0
+    """Which guardrails it was built under: other ones give other bytes."""
 
 
 class Shard:
@@ -109,7 +111,10 @@ class Shard:
         self.rng = rng
         self.window = window
         self.replicas = [Replica(), Replica()]
-        self.hashes: dict[tuple[int, int], int] = {}
+        self.tokens = True
+        """Repeated inserts are known by their token, not by their bytes."""
+        self.hashes: dict[tuple[int, int, int], int] = {}
+        """By IngestId, rules where bytes count, and day."""
         self.queue: list[tuple[int, int, tuple[Row, ...]]] = []
 
     def insert(self, block: Block, now: int, faults: Faults) -> bool:
@@ -122,10 +127,11 @@ class Shard:
             if self.rng.random() < faults.broken_insert:
                 return False
             part = tuple(row for row in block.rows if row.day == day)
-            seen = self.hashes.get((block.ingest_id, day))
+            key = (block.ingest_id, 0 if self.tokens else block.rules, day)
+            seen = self.hashes.get(key)
             if seen is not None and now - seen <= self.window:
                 continue
-            self.hashes[block.ingest_id, day] = now
+            self.hashes[key] = now
             if self.rng.random() < faults.ghost and len({r.day for r in block.rows}) == 1:
                 return False
             self.replicas[chosen].rows.setdefault(block.ingest_id, []).extend(part)
@@ -157,6 +163,8 @@ class World:
         self.faults = Faults()
         self.fingerprint = "f1"
         """Of the tables' headers; a migration changes it."""
+        self.rules = 0
+        """The newest guardrails; writers take them over between two batches, each in its time."""
         self.kafka = Kafka(self.rng, partitions)
         self.shards = [Shard(self.rng, self.window) for _ in range(2)]
         self.ledger: dict[tuple[int, int, int], bool] = {}
@@ -214,7 +222,7 @@ class World:
             for revision in range(plan.revisions.get(target, 0) + 2):
                 ingest_id = plan.ingest_id(target, revision)
                 days = {row.day for row in self.block(plan, target).rows}
-                here = {day for i, day in shard.hashes if i == ingest_id}
+                here = {day for i, _, day in shard.hashes if i == ingest_id}
                 if here and here != days:
                     return True
         return False

@@ -1,6 +1,8 @@
 """From messages to plans and back to the same blocks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 from headrace_writer.core import batch
 from headrace_writer.core.backlog import Message
@@ -8,7 +10,7 @@ from headrace_writer.core.block import Block, BlockBuilder, Target
 from headrace_writer.core.decode_reference import ReferenceBackend
 from headrace_writer.core.delivery_plan import Exclusion, Range
 from support import builders
-from support.decoders import layouts_of
+from support.decoders import KERNEL, REFERENCE, layouts_of
 
 ORIGIN = batch.Origin("topic-1", 2, "print")
 LAYOUTS = layouts_of("traces", "modern")
@@ -88,10 +90,52 @@ def test_a_batch_ends_at_its_row_limit_and_returns_the_rest() -> None:
     builder = new_builder()
     old, batch.SLICE_BYTES = batch.SLICE_BYTES, 1
     try:
-        taken, bad = batch.append(builder, messages, max_rows=25)
+        taken, bad = batch.append(builder, messages, batch.BlockLimits(rows=25))
     finally:
         batch.SLICE_BYTES = old
     assert (taken, bad, builder.rows) == (3, [], 30)
+
+
+def test_a_huge_record_stands_alone_and_its_neighbours_are_stored() -> None:
+    """An oversized GenAI attribute closes the batch before it, and the one that it is in."""
+    messages = [span_message(0, offset) for offset in range(5)]
+    prompt = builders.span(attributes={"gen_ai.input.messages": "x" * (3 << 20)})
+    messages[2] = Message(0, 2, 0, None, builders.traces(prompt).SerializeToString())
+    limits = batch.BlockLimits(bytes=1 << 20)
+    for backend in (KERNEL, REFERENCE):
+        left, cuts, stored = messages, [], 0
+        while left:
+            builder = backend.builder("traces", LAYOUTS, 2, "none")
+            origin = replace(ORIGIN, limits=limits)
+            decoded, left = batch.decode(left, {0: left[0].offset}, origin, builder, 1)
+            plan = decoded.plan
+            cuts.append(plan.ranges[0][1:])
+            again = partial(backend.builder, "traces", LAYOUTS, 2, "none")
+            blocks = batch.blocks_of(plan, decoded.messages, again)
+            assert {block.target: block.rows for block in blocks} == plan.rows
+            stored += sum(block.rows for block in blocks)
+            sizes = [block.raw_bytes for block in blocks]
+            assert max(sizes) <= (1 << 20) or cuts[-1] == (2, 3)
+        assert cuts == [(0, 2), (2, 3), (3, 5)]
+        assert stored == 4 * 3 + 1
+
+
+def test_blocks_stay_below_their_limit_when_resources_repeat() -> None:
+    """Small messages become large blocks: a resource's attributes repeat in every row."""
+    resource = {f"key-{i}": "y" * 100 for i in range(50)}
+    messages = []
+    for offset in range(40):
+        made = [builders.span(trace_id=bytes([offset, i] * 8)) for i in range(1, 20)]
+        payload = builders.traces(*made, resource=resource).SerializeToString()
+        messages.append(Message(0, offset, 0, None, payload))
+    for backend in (KERNEL, REFERENCE):
+        builder = backend.builder("traces", LAYOUTS, 2, "none")
+        taken, _ = batch.append(builder, messages, batch.BlockLimits(bytes=1 << 20))
+        blocks = builder.finish({target: 1 for target, _ in builder.pending()})
+        largest = max(block.raw_bytes for block in blocks)
+        assert taken < len(messages)
+        # Close to the limit, and not beyond it (a block's head and widened key numbers aside).
+        assert 0.8 * (1 << 20) < largest < 1.01 * (1 << 20)
 
 
 def test_the_payload_hash_tells_order_offsets_and_bytes_apart() -> None:

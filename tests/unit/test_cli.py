@@ -27,7 +27,9 @@ def headrace(*words: str, **environment: str) -> "subprocess.CompletedProcess[st
     )
 
 
-@pytest.mark.parametrize("command", ["", "audit", "dlq", "replay"])
+@pytest.mark.parametrize(
+    "command", ["", "audit", "cardinality", "dlq", "guardrails", "replay", "tenants"]
+)
 def test_help_shows_examples(command: str) -> None:
     shown = headrace(*command.split(), "--help")
     assert shown.returncode == 0
@@ -55,6 +57,16 @@ def test_an_unknown_setting_is_named_with_the_nearest_known_one() -> None:
     assert done.returncode == 2
     assert "HEADRACE_BATCH_MAX_BYTE" in done.stderr
     assert "did you mean HEADRACE_BATCH_MAX_BYTES?" in done.stderr
+
+
+def test_an_error_in_the_guardrails_stops_the_start(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[[rule]]\nid = "a"\naction = "dorp"\n')
+    for words in (["guardrails", "check", str(rules)], ["write", "--guardrails-file", str(rules)]):
+        done = headrace(*words)
+        assert done.returncode == 2
+        told = f"headrace: {rules}:3:1: unknown action 'dorp'; did you mean 'drop'?\n"
+        assert done.stderr == told
 
 
 def test_a_topic_that_carries_no_signal_is_refused() -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -183,6 +184,20 @@ def test_tls_and_sasl_reach_the_writer() -> None:
         "ssl.certificate.location": "/etc/headrace/kafka-client/tls.crt",
         "ssl.key.location": "/etc/headrace/kafka-client/tls.key",
     }
+
+
+def test_guardrails_come_from_a_secret() -> None:
+    objects = rendered(
+        "default", 'writer.guardrails.secretName="rules"', 'writer.guardrails.hashKey="hash.key"'
+    )
+    pod = lasting(objects)["headrace-writer-metrics"]
+    given = variables(objects, pod)
+    folder = Path("/etc/headrace/guardrails")
+    assert Path(given["HEADRACE_GUARDRAILS_FILE"]) == folder / "guardrails.toml"
+    assert Path(given["HEADRACE_GUARDRAILS_KEY_FILE"]) == folder / "hash.key"
+    [mount] = [m for m in container(pod)["volumeMounts"] if m["mountPath"] == str(folder)]
+    [volume] = [v for v in pod["spec"]["volumes"] if v["name"] == mount["name"]]
+    assert volume["secret"]["secretName"] == "rules"
 
 
 def test_own_spans_go_to_the_agents_and_are_let_through() -> None:

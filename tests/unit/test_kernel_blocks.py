@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from headrace_schema.columns import Dialect
 from headrace_writer.core.block import Signal
 from headrace_writer.core.decode import native_backend
+from headrace_writer.core.guardrails import Treatment
 from support import builders as make
 from support.decoders import layouts_of
 from support.native_read import read_block
@@ -42,7 +43,8 @@ TEXTS = {
 
 def rows_of(signal: Signal, dialect: Dialect, request: Message) -> dict[str, list[dict[str, Any]]]:
     """Table → rows as dicts, attributes as dicts and times as nanoseconds in both dialects."""
-    builder = native_backend().builder(signal, layouts_of(signal, dialect), 1, "none")
+    treatment = Treatment(tenant_attribute="service.name")
+    builder = native_backend().builder(signal, layouts_of(signal, dialect), 1, "none", treatment)
     assert builder.append_many([request.SerializeToString()]) == []
     tables = {}
     for block in builder.finish({target: 77 for target, _ in builder.pending()}):
@@ -51,6 +53,8 @@ def rows_of(signal: Signal, dialect: Dialect, request: Message) -> dict[str, lis
             dict(zip(columns, values, strict=True))
             for values in zip(*columns.values(), strict=True)
         ]
+        for row in tables[block.target.table] if dialect == "modern" else ():
+            assert row.pop("Tenant") == row["ServiceName"]
     return tables
 
 

@@ -8,6 +8,7 @@ from headrace_writer.core.block import Block, Target
 from headrace_writer.core.decode_reference import ReferenceBackend
 from headrace_writer.core.delivery_effects import CommitResult
 from headrace_writer.core.delivery_plan import decode_plan
+from headrace_writer.core.guardrails import Rule, Treatment
 from headrace_writer.errors import Poison
 from headrace_writer.shell.loop import CATCH_UP_WITHIN_S, POLL_BYTES, POLL_MESSAGES, at_once
 from support.loop_world import AGE_S, LAYOUTS, TABLE, World
@@ -53,6 +54,28 @@ def test_batch_after_batch_is_built_in_the_same_buffers(world: World) -> None:
         writer.store_what_is_there()
     assert world.shards.rows(TABLE) == 12
     assert writer.builders_made == 1
+
+
+def test_guardrails_change_between_two_batches(world: World) -> None:
+    """A batch whose plan is on its way is finished under the rules that it was decoded with."""
+    writer = world.writer(0)
+    drop = Treatment((Rule("no-service", "drop", ("service.name",)),))
+    world.produce(0)
+    writer.turns()
+    world.clock.sleep(AGE_S)
+    writer.executor.held = True
+    writer.turns()
+    world.treatment = drop
+    world.produce(0)
+    writer.turns()
+    assert len(world.broker.commits) == 1
+    assert writer.builders_made == 1
+    writer.executor.release()
+    writer.store_what_is_there()
+    assert world.shards.rows(TABLE) == 8
+    assert writer.builders_made == 2
+    labels = {"signal": "traces", "rule": "no-service", "action": "drop"}
+    assert writer.metric("guardrail_actions_total", **labels) == 1
 
 
 def test_rows_of_a_refused_block_do_not_get_into_the_next_batch(world: World) -> None:

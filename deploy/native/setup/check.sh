@@ -28,6 +28,8 @@ gateway_configurations() {
   $collector validate --config services/gateway/gateway.yaml &&
     HEADRACE_GATEWAY_TOKEN=any $collector validate \
       --config services/gateway/gateway.yaml --config services/gateway/auth-bearer.yaml &&
+    $collector validate \
+      --config services/gateway/gateway.yaml --config services/gateway/tenant-header.yaml &&
     $collector validate --config services/gateway/agent.yaml
 }
 

@@ -6,7 +6,7 @@ use crate::layout::LayoutError;
 use crate::spec::{Signal, Spec};
 use crate::table::{Block, Table};
 use crate::wire::{Reject, Result};
-use crate::work::{Limits, Work, LIMITS};
+use crate::work::{Limits, Treatment, Work, LIMITS};
 use crate::{logs, metrics, traces};
 
 /// A table's INSERT header: (column name, type name) in order.
@@ -24,6 +24,16 @@ pub struct Builder {
     compressed: bool,
     rows: usize,
     buffers: Buffers,
+    /// Bytes of the largest block when it was measured, and what may have come since.
+    largest: (usize, usize),
+}
+
+/// What became of a payload that was not rejected.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Appended {
+    Taken,
+    /// It would have made a block too large, and left no trace.
+    Left,
 }
 
 /// Where a block belongs: a table's plain name, and a shard from 0.
@@ -37,16 +47,18 @@ impl Builder {
         shards: usize,
         compressed: bool,
     ) -> core::result::Result<Builder, LayoutError> {
-        Builder::with_limits(signal, layouts, shards, compressed, LIMITS)
+        let treatment = Treatment::default();
+        Builder::with(signal, layouts, shards, compressed, LIMITS, treatment)
     }
 
-    /// As `new`, with other limits per payload.
-    pub fn with_limits(
+    /// As `new`, with other limits per payload, guardrails and a tenant's attribute.
+    pub fn with(
         signal: Signal,
         layouts: &[(String, Header)],
         shards: usize,
         compressed: bool,
         limits: Limits,
+        treatment: Treatment,
     ) -> core::result::Result<Builder, LayoutError> {
         let specs = signal.tables();
         check_names(specs, layouts)?;
@@ -66,11 +78,57 @@ impl Builder {
         Ok(Builder {
             signal,
             tables,
-            work: Work::new(shards, limits, signal != Signal::Traces),
+            work: Work::new(shards, limits, signal != Signal::Traces, treatment),
             compressed,
             rows: 0,
             buffers: Buffers::default(),
+            largest: (0, 0),
         })
+    }
+
+    /// As `append`, with the tenant that the message names (empty for none), unless a block of
+    /// several payloads would then hold more than `most` bytes.
+    pub fn append_within(
+        &mut self,
+        payload: &[u8],
+        tenant: &[u8],
+        most: usize,
+    ) -> Result<Appended> {
+        self.work.tenant.clear();
+        self.work.tenant.extend_from_slice(tenant);
+        let first = self.rows == 0;
+        let replaced = self.work.repair.replaced;
+        self.append(payload)?;
+        self.largest.1 += self.work.added();
+        if self.largest.0 + self.largest.1 > most {
+            let sizes = self.tables.iter().map(|table| table.nbytes(0).0);
+            let largest = sizes.max().unwrap_or(0);
+            if largest > most && !first {
+                self.rows -= self.work.rows();
+                self.take_back();
+                self.work.repair.replaced = replaced;
+                // Measured again when the next one comes.
+                self.largest = (0, most);
+                return Ok(Appended::Left);
+            }
+            self.largest = (largest, 0);
+        }
+        Ok(Appended::Taken)
+    }
+
+    /// What each guardrail did since construction.
+    pub fn rule_counts(&self) -> &[u64] {
+        self.work.guard.as_ref().map_or(&[], |g| g.counts())
+    }
+
+    /// Removes what the payload at hand appended.
+    fn take_back(&mut self) {
+        for table in &mut self.tables {
+            table.rollback(self.work.payload);
+        }
+        if let Some(guard) = &mut self.work.guard {
+            guard.rollback();
+        }
     }
 
     /// Decodes one serialized export request. A rejected one leaves no trace.
@@ -91,9 +149,7 @@ impl Builder {
         self.work.begin();
         let result = self.decode(payload);
         if result.is_err() {
-            for table in &mut self.tables {
-                table.rollback(self.work.payload);
-            }
+            self.take_back();
             self.work.repair.replaced = replaced;
         }
         result
@@ -153,6 +209,7 @@ impl Builder {
         let pending = self.pending();
         assert_eq!(pending.len(), ids.len(), "one IngestId for each target");
         self.rows = 0;
+        self.largest = (0, 0);
         self.work.look = Look::Ahead;
         let mut blocks = Vec::with_capacity(pending.len());
         for ((target, _), &id) in pending.into_iter().zip(ids) {

@@ -83,7 +83,15 @@ fn a_message_may_not_hold_too_many_rows() {
         bytes: 1 << 30,
     };
     let headers = layouts(Signal::Traces, false);
-    let mut builder = Builder::with_limits(Signal::Traces, &headers, 1, false, limits).unwrap();
+    let mut builder = Builder::with(
+        Signal::Traces,
+        &headers,
+        1,
+        false,
+        limits,
+        Treatment::default(),
+    )
+    .unwrap();
     let with = |n| (0..n).fold(new(), |scope, _| scope.message(2, &new()));
     assert_eq!(builder.append(&spans(&with(3))), Ok(()));
     assert_eq!(
@@ -101,7 +109,15 @@ fn a_message_may_not_expand_too_far() {
         bytes: 1 << 20,
     };
     let headers = layouts(Signal::Traces, false);
-    let mut builder = Builder::with_limits(Signal::Traces, &headers, 2, false, limits).unwrap();
+    let mut builder = Builder::with(
+        Signal::Traces,
+        &headers,
+        2,
+        false,
+        limits,
+        Treatment::default(),
+    )
+    .unwrap();
     let resource = new().message(1, &pair("bomb", &string(&"x".repeat(100_000))));
     let with = |n| {
         let scope = (0..n).fold(new(), |scope, _| scope.message(2, &new()));

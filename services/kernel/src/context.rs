@@ -2,6 +2,7 @@
 
 use crate::any::scan_pair;
 use crate::check;
+use crate::guard::{Guard, Place};
 use crate::json::{push_repaired, push_text};
 use crate::map::Pairs;
 use crate::text::Repair;
@@ -35,7 +36,11 @@ pub struct Resource {
     pub generation: u64,
     pub attributes: Pairs,
     pub service: Vec<u8>,
+    /// The service name before guardrails, where they changed it: they do not move rows to
+    /// other shards.
+    sent_service: Option<Vec<u8>>,
     pub schema_url: Vec<u8>,
+    pub tenant: Vec<u8>,
 }
 
 impl Resource {
@@ -65,12 +70,43 @@ impl Resource {
         if urls {
             keep(buf, schema_url, &mut self.schema_url, repair);
         }
+        self.sent_service = None;
+        self.find_service();
+        Ok(())
+    }
+
+    fn find_service(&mut self) {
         self.service.clear();
         if let Some(value) = self.attributes.get(b"service.name") {
             self.service
                 .extend_from_slice(value.of(&self.attributes.arena));
         }
-        Ok(())
+    }
+
+    /// Applies the guardrails to the attributes.
+    pub fn guard(&mut self, guard: &mut Guard) {
+        let sent = self.service.clone();
+        guard.pass_pairs(Place::Resource, &mut self.attributes);
+        self.find_service();
+        self.sent_service = Some(sent);
+    }
+
+    /// The service name that decides on shards.
+    pub fn routing_service(&self) -> &[u8] {
+        self.sent_service.as_ref().unwrap_or(&self.service)
+    }
+
+    /// The tenant of the message's header, else that of an attribute.
+    pub fn set_tenant(&mut self, of_message: &[u8], attribute: &[u8]) {
+        self.tenant.clear();
+        if !of_message.is_empty() {
+            self.tenant.extend_from_slice(of_message);
+        } else if !attribute.is_empty() {
+            if let Some(value) = self.attributes.get(attribute) {
+                self.tenant
+                    .extend_from_slice(value.of(&self.attributes.arena));
+            }
+        }
     }
 
     fn read_resource(
@@ -94,7 +130,7 @@ impl Resource {
 
     /// Most column bytes that one row of this resource takes.
     pub fn width(&self) -> usize {
-        self.attributes.width() + self.service.len() + self.schema_url.len()
+        self.attributes.width() + self.service.len() + self.schema_url.len() + self.tenant.len()
     }
 }
 

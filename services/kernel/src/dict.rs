@@ -73,7 +73,7 @@ fn hash(seed: u64, s: &[u8]) -> u64 {
 
 /// Whether two slices are equal. Keys are short: two overlapping words, without a call.
 #[inline(always)]
-fn same(a: &[u8], b: &[u8]) -> bool {
+pub fn same(a: &[u8], b: &[u8]) -> bool {
     let n = a.len();
     if n != b.len() {
         return false;

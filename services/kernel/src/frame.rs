@@ -103,8 +103,11 @@ impl<'a> Body<'a> {
         let copies = (4096 / bytes.len()).clamp(1, count.max(1));
         let mut page = core::mem::take(&mut self.buffers.page);
         page.clear();
-        for _ in 0..copies {
-            page.extend_from_slice(bytes);
+        page.extend_from_slice(bytes);
+        // Doubling: a copy of one byte costs as much as one of many.
+        let full = copies * bytes.len();
+        while page.len() < full {
+            page.extend_from_within(..page.len().min(full - page.len()));
         }
         for _ in 0..count / copies {
             self.put(&page);

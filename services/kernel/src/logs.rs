@@ -1,13 +1,14 @@
 //! Log records into `otel_logs` (opentelemetry-proto logs/v1).
 
 use crate::any::{Any, Kind};
+use crate::guard::{Guard, Place};
 use crate::json::push_text;
 use crate::runs::Level;
 use crate::spec::logs::*;
 use crate::table::Table;
 use crate::text::Repair;
 use crate::wire::{Range, Reader, Result};
-use crate::work::{push_attributes, walk, Scratch, Work};
+use crate::work::{push_guarded, walk, Scratch, Work};
 
 /// The fields of a LogRecord but its attributes.
 #[derive(Default)]
@@ -86,14 +87,23 @@ fn append(buf: &[u8], reader: Reader<'_>, work: &mut Work, tables: &mut [Table])
         }
     }
     let Work {
-        scratch, repair, ..
+        scratch,
+        repair,
+        guard,
+        ..
     } = work;
     let Scratch {
         attributes, text, ..
     } = scratch;
-    push_body(buf, table, &record.body, text, repair)?;
-    push_attributes(
+    match guard {
+        Some(guard) if guard.reads_bodies() => {
+            push_guarded_body(buf, table, &record.body, guard, repair)?;
+        }
+        _ => push_body(buf, table, &record.body, text, repair)?,
+    }
+    push_guarded(
         table.attributes(LOG_ATTRIBUTES),
+        (guard, Place::Log),
         buf,
         attributes,
         text,
@@ -125,6 +135,22 @@ fn push_body(
     Ok(())
 }
 
+fn push_guarded_body(
+    buf: &[u8],
+    table: &mut Table,
+    body: &Any,
+    guard: &mut Guard,
+    repair: &mut Repair,
+) -> Result<()> {
+    let mut text = Vec::new();
+    push_text(buf, body, &mut text, repair)?;
+    let stored = guard.pass_body(&text).unwrap_or(&text);
+    if let Some(column) = table.text(BODY) {
+        column.push_valid(stored);
+    }
+    Ok(())
+}
+
 /// Appends what the row shares with its neighbours.
 #[inline(always)]
 fn push_shared(table: &mut Table, work: &Work) {
@@ -139,6 +165,7 @@ fn push_shared(table: &mut Table, work: &Work) {
         now,
         &[
             (SERVICE_NAME, Level::Resource, &resource.service),
+            (TENANT, Level::Resource, &resource.tenant),
             (RESOURCE_SCHEMA_URL, Level::Resource, &resource.schema_url),
             (SCOPE_SCHEMA_URL, Level::Scope, &scope.schema_url),
             (SCOPE_NAME, Level::Scope, &scope.name),

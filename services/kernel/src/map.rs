@@ -23,6 +23,17 @@ impl Pairs {
         self.pairs.clear();
     }
 
+    /// Appends a pair of valid strings.
+    pub fn push(&mut self, key: &[u8], value: &[u8]) {
+        let start = self.arena.len() as u32;
+        self.arena.extend_from_slice(key);
+        let middle = self.arena.len() as u32;
+        self.arena.extend_from_slice(value);
+        let end = self.arena.len() as u32;
+        let key = Range { start, end: middle };
+        self.pairs.push((key, Range { start: middle, end }));
+    }
+
     /// The first value of a key.
     pub fn get(&self, key: &[u8]) -> Option<Range> {
         let found = self.pairs.iter().find(|(k, _)| k.of(&self.arena) == key);

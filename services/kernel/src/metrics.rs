@@ -2,6 +2,7 @@
 
 use crate::any::{scan_pair, simple_pair, Kind};
 use crate::city::city_hash_64;
+use crate::guard::{Guard, Place};
 use crate::json::{push_repaired, push_text};
 use crate::map::{Pairs, SLACK};
 use crate::metric::Data;
@@ -12,13 +13,17 @@ use crate::spec::metrics::*;
 use crate::table::Table;
 use crate::text::Repair;
 use crate::wire::{Range, Reader, Result};
-use crate::work::{push_attributes, walk, Scratch, Work};
+use crate::work::{push_guarded, walk, Scratch, Work};
 
 /// Decodes one ExportMetricsServiceRequest. On an error the caller rolls back.
 pub fn decode(buf: &[u8], work: &mut Work, tables: &mut [Table]) -> Result<()> {
     walk(buf, work, tables, |reader, work, tables| {
-        work.metric
-            .read(buf, reader, &work.resource.service, &mut work.repair)?;
+        work.metric.read(
+            buf,
+            reader,
+            work.resource.routing_service(),
+            &mut work.repair,
+        )?;
         let Some(data) = work.metric.data else {
             return Ok(()); // a metric without data has no points
         };
@@ -86,14 +91,20 @@ fn append(
     table.push_time(TIME, point.time);
     table.push_unsigned(FLAGS, u64::from(point.flags));
     let Work {
-        scratch, repair, ..
+        scratch,
+        repair,
+        guard,
+        ..
     } = work;
+    if let Some(guard) = guard {
+        guard.pass_pairs(Place::Point, &mut scratch.pairs);
+    }
     if let Some(map) = table.attributes(ATTRIBUTES) {
         map.push_pairs(&scratch.pairs);
     }
     match data {
         Data::Summary => push_quantiles(buf, table, scratch)?,
-        _ => push_exemplars(buf, table, scratch, repair)?,
+        _ => push_exemplars(buf, table, scratch, repair, guard)?,
     }
     push_values(buf, table, data, &point, scratch)?;
     table.end_row(point.time);
@@ -227,6 +238,7 @@ fn push_exemplars(
     table: &mut Table,
     scratch: &mut Scratch,
     repair: &mut Repair,
+    guard: &mut Option<Box<Guard>>,
 ) -> Result<()> {
     let Scratch {
         exemplars,
@@ -251,8 +263,9 @@ fn push_exemplars(
                 tag => reader.skip(tag)?,
             }
         }
-        push_attributes(
+        push_guarded(
             table.attributes(EXEMPLAR_ATTRIBUTES),
+            (guard, Place::Exemplar),
             buf,
             inner,
             text,
@@ -284,6 +297,7 @@ fn push_shared(table: &mut Table, work: &Work) {
         now,
         &[
             (SERVICE_NAME, Level::Resource, &resource.service),
+            (TENANT, Level::Resource, &resource.tenant),
             (RESOURCE_SCHEMA_URL, Level::Resource, &resource.schema_url),
             (SCOPE_NAME, Level::Scope, &scope.name),
             (SCOPE_VERSION, Level::Scope, &scope.version),

@@ -1,6 +1,7 @@
 //! The Python module `headrace_kernel._kernel`. Decoding and compressing release the GIL.
 
-use crate::{Block, Builder, Signal, Target};
+use crate::rules::{read_rules, RuleTuple};
+use crate::{Appended, Block, Builder, Guard, Signal, Target, Treatment, LIMITS};
 use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -38,6 +39,8 @@ impl PyBuilder {
 }
 
 type Rejection = (usize, &'static str, String);
+/// How many payloads were taken, and the rejected ones among them.
+type Taken = (usize, Vec<Rejection>);
 
 #[pymethods]
 impl PyBuilder {
@@ -70,13 +73,51 @@ impl PyBuilder {
             let mut inner = self.lock();
             let mut rejections = Vec::new();
             for (index, payload) in payloads.iter().enumerate() {
-                if let Err(reject) = inner.append(payload) {
+                if let Err(reject) = inner.append_within(payload, &[], usize::MAX) {
                     rejections.push((index, reject.reason(), reject.detail()));
                 }
             }
             self.publish(&inner);
             Ok(rejections)
         })
+    }
+
+    /// As `append_many`, until a block of several payloads would hold more than
+    /// `max_block_bytes`. Gives how many payloads were taken, and the rejected ones among them.
+    fn append_within(
+        &self,
+        py: Python<'_>,
+        payloads: Vec<PyBackedBytes>,
+        tenants: Vec<PyBackedBytes>,
+        max_block_bytes: usize,
+    ) -> PyResult<Taken> {
+        if !tenants.is_empty() && tenants.len() != payloads.len() {
+            return Err(PyValueError::new_err("not one tenant for each payload"));
+        }
+        py.detach(|| {
+            let mut inner = self.lock();
+            let mut rejections = Vec::new();
+            let mut taken = payloads.len();
+            for (index, payload) in payloads.iter().enumerate() {
+                let tenant = tenants.get(index).map_or(&[][..], |tenant| tenant);
+                match inner.append_within(payload, tenant, max_block_bytes) {
+                    Ok(Appended::Taken) => {}
+                    Ok(Appended::Left) => {
+                        taken = index;
+                        break;
+                    }
+                    Err(reject) => rejections.push((index, reject.reason(), reject.detail())),
+                }
+            }
+            self.publish(&inner);
+            Ok((taken, rejections))
+        })
+    }
+
+    /// What each guardrail did since construction, in the order of the rules.
+    #[getter]
+    fn rule_counts(&self, py: Python<'_>) -> Vec<u64> {
+        py.detach(|| self.lock().rule_counts().to_vec())
     }
 
     /// ((table, shard), rows) of each target with rows, ordered by target.
@@ -142,12 +183,13 @@ fn to_tuple<'py>(
 
 /// A block builder for one signal's tables.
 #[pyfunction]
-#[pyo3(signature = (signal, layouts, shards, compression = "lz4"))]
+#[pyo3(signature = (signal, layouts, shards, compression = "lz4", treatment = None))]
 fn builder(
     signal: &str,
     layouts: &Bound<'_, PyAny>,
     shards: usize,
     compression: &str,
+    treatment: Option<(Vec<RuleTuple>, (u64, u64), String)>,
 ) -> PyResult<PyBuilder> {
     let Some(signal) = Signal::named(signal) else {
         let text = format!("signal {signal:?} is none of traces, metrics, logs");
@@ -166,7 +208,13 @@ fn builder(
         }
     };
     let layouts = headers(layouts)?;
-    let inner = Builder::new(signal, &layouts, shards, compressed)
+    let (rules, key, tenant) = treatment.unwrap_or_default();
+    let rules = read_rules(rules).map_err(PyValueError::new_err)?;
+    let treatment = Treatment {
+        guard: (!rules.is_empty()).then(|| Guard::new(rules, [key.0, key.1])),
+        tenant_attribute: tenant.into_bytes(),
+    };
+    let inner = Builder::with(signal, &layouts, shards, compressed, LIMITS, treatment)
         .map_err(|error| LayoutError::new_err(error.0))?;
     Ok(PyBuilder {
         inner: Mutex::new(inner),
@@ -197,6 +245,12 @@ fn city_hash_64(data: &[u8]) -> u64 {
     crate::city_hash_64(data)
 }
 
+/// SipHash-2-4 with 128 bits of output, under a key of two little-endian words.
+#[pyfunction]
+fn sip_hash_128<'py>(py: Python<'py>, key: (u64, u64), data: &[u8]) -> Bound<'py, PyBytes> {
+    PyBytes::new(py, &crate::sip_hash_128([key.0, key.1], data))
+}
+
 /// The checksum of a ClickHouse compressed frame: 16 bytes, low word first.
 #[pyfunction]
 fn city_hash_128<'py>(py: Python<'py>, data: &[u8]) -> Bound<'py, PyBytes> {
@@ -212,5 +266,6 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(builder, module)?)?;
     module.add_function(wrap_pyfunction!(city_hash_64, module)?)?;
     module.add_function(wrap_pyfunction!(city_hash_128, module)?)?;
+    module.add_function(wrap_pyfunction!(sip_hash_128, module)?)?;
     Ok(())
 }

@@ -27,8 +27,9 @@ pub struct Field {
 
 /// Fields whose value is the same in all rows of one resource, scope and metric. Their columns
 /// hold one value for each run of such rows.
-const SHARED: [&str; 13] = [
+const SHARED: [&str; 14] = [
     "ServiceName",
+    "Tenant",
     "ResourceAttributes",
     "ResourceSchemaUrl",
     "ScopeName",
@@ -95,6 +96,7 @@ pub mod traces {
     pub const LINK_SPAN_ID: usize = 19;
     pub const LINK_TRACE_STATE: usize = 20;
     pub const LINK_ATTRIBUTES: usize = 21;
+    pub const TENANT: usize = 22;
     pub const EVENTS: usize = 0;
     pub const LINKS: usize = 1;
 }
@@ -124,6 +126,7 @@ pub static TRACES: Spec = Spec {
         "Links.SpanId" SpanId 1,
         "Links.TraceState" Text 1,
         "Links.Attributes" Attributes 1,
+        "Tenant" Text,
     ],
 };
 
@@ -145,6 +148,7 @@ pub mod logs {
     pub const SCOPE_ATTRIBUTES: usize = 13;
     pub const LOG_ATTRIBUTES: usize = 14;
     pub const EVENT_NAME: usize = 15;
+    pub const TENANT: usize = 16;
 }
 
 pub static LOGS: Spec = Spec {
@@ -166,6 +170,7 @@ pub static LOGS: Spec = Spec {
         "ScopeAttributes" Attributes,
         "LogAttributes" Attributes,
         "EventName" Text,
+        "Tenant" Text,
     ],
 };
 
@@ -187,39 +192,40 @@ pub mod metrics {
     pub const START_TIME: usize = 12;
     pub const TIME: usize = 13;
     pub const FLAGS: usize = 14;
+    pub const TENANT: usize = 15;
 
     pub const EXEMPLARS: usize = 0;
-    pub const EXEMPLAR_ATTRIBUTES: usize = 15;
-    pub const EXEMPLAR_TIME: usize = 16;
-    pub const EXEMPLAR_VALUE: usize = 17;
-    pub const EXEMPLAR_SPAN_ID: usize = 18;
-    pub const EXEMPLAR_TRACE_ID: usize = 19;
+    pub const EXEMPLAR_ATTRIBUTES: usize = 16;
+    pub const EXEMPLAR_TIME: usize = 17;
+    pub const EXEMPLAR_VALUE: usize = 18;
+    pub const EXEMPLAR_SPAN_ID: usize = 19;
+    pub const EXEMPLAR_TRACE_ID: usize = 20;
 
     /// Gauge and sum.
-    pub const VALUE: usize = 20;
-    pub const SUM_TEMPORALITY: usize = 21;
-    pub const IS_MONOTONIC: usize = 22;
+    pub const VALUE: usize = 21;
+    pub const SUM_TEMPORALITY: usize = 22;
+    pub const IS_MONOTONIC: usize = 23;
 
     /// Both kinds of histogram.
-    pub const COUNT: usize = 20;
-    pub const SUM: usize = 21;
-    pub const MIN: usize = 22;
-    pub const MAX: usize = 23;
-    pub const TEMPORALITY: usize = 24;
-    pub const BUCKET_COUNTS: usize = 25;
-    pub const EXPLICIT_BOUNDS: usize = 26;
-    pub const SCALE: usize = 25;
-    pub const ZERO_COUNT: usize = 26;
-    pub const POSITIVE_OFFSET: usize = 27;
-    pub const POSITIVE_COUNTS: usize = 28;
-    pub const NEGATIVE_OFFSET: usize = 29;
-    pub const NEGATIVE_COUNTS: usize = 30;
+    pub const COUNT: usize = 21;
+    pub const SUM: usize = 22;
+    pub const MIN: usize = 23;
+    pub const MAX: usize = 24;
+    pub const TEMPORALITY: usize = 25;
+    pub const BUCKET_COUNTS: usize = 26;
+    pub const EXPLICIT_BOUNDS: usize = 27;
+    pub const SCALE: usize = 26;
+    pub const ZERO_COUNT: usize = 27;
+    pub const POSITIVE_OFFSET: usize = 28;
+    pub const POSITIVE_COUNTS: usize = 29;
+    pub const NEGATIVE_OFFSET: usize = 30;
+    pub const NEGATIVE_COUNTS: usize = 31;
 
     pub const QUANTILES: usize = 0;
-    pub const SUMMARY_COUNT: usize = 15;
-    pub const SUMMARY_SUM: usize = 16;
-    pub const QUANTILE: usize = 17;
-    pub const QUANTILE_VALUE: usize = 18;
+    pub const SUMMARY_COUNT: usize = 16;
+    pub const SUMMARY_SUM: usize = 17;
+    pub const QUANTILE: usize = 18;
+    pub const QUANTILE_VALUE: usize = 19;
 }
 
 macro_rules! metric_table {
@@ -242,6 +248,7 @@ macro_rules! metric_table {
                 "StartTimeUnix" Time,
                 "TimeUnix" Time,
                 "Flags" Integer,
+                "Tenant" Text,
                 $($rest)*
             ],
         }
@@ -352,10 +359,13 @@ mod tests {
     fn numbers_match_the_lists() {
         assert_eq!(number(&TRACES, "StatusMessage"), traces::STATUS_MESSAGE);
         assert_eq!(number(&TRACES, "Links.Attributes"), traces::LINK_ATTRIBUTES);
+        assert_eq!(number(&TRACES, "Tenant"), traces::TENANT);
+        assert_eq!(number(&LOGS, "Tenant"), logs::TENANT);
         assert_eq!(number(&LOGS, "EventName"), logs::EVENT_NAME);
         assert_eq!(number(&LOGS, "Body"), logs::BODY);
         for spec in &Signal::Metrics.tables()[..4] {
             assert_eq!(number(spec, "Flags"), metrics::FLAGS);
+            assert_eq!(number(spec, "Tenant"), metrics::TENANT);
             assert_eq!(
                 number(spec, "Exemplars.TraceId"),
                 metrics::EXEMPLAR_TRACE_ID

@@ -1,11 +1,12 @@
 //! Spans into `otel_traces` (opentelemetry-proto trace/v1).
 
+use crate::guard::{Guard, Place};
 use crate::runs::Level;
 use crate::spec::traces::*;
 use crate::table::Table;
 use crate::text::Repair;
 use crate::wire::{Range, Reader, Result};
-use crate::work::{push_attributes, walk, Scratch, Work};
+use crate::work::{push_guarded, walk, Scratch, Work};
 
 /// Names by number, as pdata's `SpanKind.String` and `StatusCode.String`; beyond them, empty.
 const KINDS: [&str; 7] = [
@@ -105,20 +106,24 @@ fn append(buf: &[u8], reader: Reader<'_>, work: &mut Work, tables: &mut [Table])
     table.push_unsigned(DURATION, span.end.saturating_sub(span.start));
 
     let Work {
-        scratch, repair, ..
+        scratch,
+        repair,
+        guard,
+        ..
     } = work;
     let Scratch {
         attributes, text, ..
     } = scratch;
-    push_attributes(
+    push_guarded(
         table.attributes(SPAN_ATTRIBUTES),
+        (guard, Place::Span),
         buf,
         attributes,
         text,
         repair,
     )?;
-    push_events(buf, table, scratch, repair)?;
-    push_links(buf, table, scratch, repair)?;
+    push_events(buf, table, scratch, repair, guard)?;
+    push_links(buf, table, scratch, repair, guard)?;
     table.end_row(span.start);
     Ok(())
 }
@@ -145,6 +150,7 @@ fn push_shared(table: &mut Table, work: &Work) {
         now,
         &[
             (SERVICE_NAME, Level::Resource, &resource.service),
+            (TENANT, Level::Resource, &resource.tenant),
             (SCOPE_NAME, Level::Scope, &scope.name),
             (SCOPE_VERSION, Level::Scope, &scope.version),
         ],
@@ -158,6 +164,7 @@ fn push_events(
     table: &mut Table,
     scratch: &mut Scratch,
     repair: &mut Repair,
+    guard: &mut Option<Box<Guard>>,
 ) -> Result<()> {
     let Scratch {
         events,
@@ -182,7 +189,14 @@ fn push_events(
         if let Some(column) = table.text(EVENT_NAME) {
             column.push_like_last(buf, name, repair);
         }
-        push_attributes(table.attributes(EVENT_ATTRIBUTES), buf, inner, text, repair)?;
+        push_guarded(
+            table.attributes(EVENT_ATTRIBUTES),
+            (guard, Place::Event),
+            buf,
+            inner,
+            text,
+            repair,
+        )?;
     }
     Ok(())
 }
@@ -193,6 +207,7 @@ fn push_links(
     table: &mut Table,
     scratch: &mut Scratch,
     repair: &mut Repair,
+    guard: &mut Option<Box<Guard>>,
 ) -> Result<()> {
     let Scratch {
         links, inner, text, ..
@@ -216,7 +231,14 @@ fn push_links(
         if let Some(column) = table.text(LINK_TRACE_STATE) {
             column.push(buf, state, repair);
         }
-        push_attributes(table.attributes(LINK_ATTRIBUTES), buf, inner, text, repair)?;
+        push_guarded(
+            table.attributes(LINK_ATTRIBUTES),
+            (guard, Place::Link),
+            buf,
+            inner,
+            text,
+            repair,
+        )?;
     }
     Ok(())
 }

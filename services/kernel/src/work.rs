@@ -3,6 +3,7 @@
 use crate::any::scan_pair;
 use crate::city::city_hash_64;
 use crate::context::{Look, Resource, Scope};
+use crate::guard::{Guard, Place};
 use crate::ids::is_empty;
 use crate::json::{push_object, push_text};
 use crate::map::{Attributes, Pairs};
@@ -25,6 +26,14 @@ pub const LIMITS: Limits = Limits {
     rows: 500_000,
     bytes: 256 << 20,
 };
+
+/// What is done to records besides decoding them.
+#[derive(Default)]
+pub struct Treatment {
+    pub guard: Option<Guard>,
+    /// The resource attribute that names the tenant; empty for none.
+    pub tenant_attribute: Vec<u8>,
+}
 
 /// Column bytes per wire byte, at most: two wire bytes can be an exemplar, whose five columns
 /// and offsets take under 32; JSON escapes take six times their character.
@@ -74,6 +83,10 @@ pub struct Work {
     /// Number of the payload at hand, from 1.
     pub payload: u64,
     pub shards: usize,
+    pub guard: Option<Box<Guard>>,
+    tenant_attribute: Vec<u8>,
+    /// The tenant that the message at hand names outside of its payload; empty for none.
+    pub tenant: Vec<u8>,
     /// Where scopes are looked for. Reading ahead only saves one pass over all records; a
     /// payload that needs more is decoded again, and those after it begin the slow way.
     pub look: Look,
@@ -82,8 +95,11 @@ pub struct Work {
 }
 
 impl Work {
-    pub fn new(shards: usize, limits: Limits, schema_urls: bool) -> Work {
+    pub fn new(shards: usize, limits: Limits, schema_urls: bool, treatment: Treatment) -> Work {
         Work {
+            guard: treatment.guard.map(Box::new),
+            tenant_attribute: treatment.tenant_attribute,
+            tenant: Vec::new(),
             resource: Resource::default(),
             scope: Scope::default(),
             metric: Metric::default(),
@@ -106,6 +122,26 @@ impl Work {
         self.payload += 1;
         self.budget.rows = 0;
         self.budget.estimate = 0;
+        if let Some(guard) = &mut self.guard {
+            guard.mark();
+        }
+    }
+
+    /// Column bytes that the payload at hand may have added to one table, at most.
+    pub fn added(&self) -> usize {
+        self.budget.estimate
+    }
+
+    /// Reads what the rows of a resource share.
+    fn enter_resource(&mut self, buf: &[u8], range: Range) -> Result<()> {
+        self.resource
+            .read(buf, range, self.schema_urls, &mut self.repair)?;
+        if let Some(guard) = &mut self.guard {
+            self.resource.guard(guard);
+        }
+        self.resource
+            .set_tenant(&self.tenant, &self.tenant_attribute);
+        Ok(())
     }
 
     /// Lets one more row in, of `wire` bytes of its own and `shared` bytes of its contexts.
@@ -185,8 +221,7 @@ pub fn walk(
         let Some(resource) = next(&mut request, 0x0a)? else {
             continue;
         };
-        work.resource
-            .read(buf, resource, work.schema_urls, &mut work.repair)?;
+        work.enter_resource(buf, resource)?;
         let mut scopes = Reader::new(buf, resource);
         while !scopes.done() {
             let Some(scope) = next(&mut scopes, 0x12)? else {
@@ -196,6 +231,9 @@ pub fn walk(
             let ahead = work
                 .scope
                 .read(buf, scope, look, work.schema_urls, &mut work.repair)?;
+            if let Some(guard) = &mut work.guard {
+                guard.pass_pairs(Place::Scope, &mut work.scope.attributes);
+            }
             let mut records = match look {
                 Look::Ahead => ahead,
                 Look::Everywhere => Reader::new(buf, scope),
@@ -229,10 +267,46 @@ fn next(reader: &mut Reader<'_>, wanted: u32) -> Result<Option<Range>> {
     Ok(None)
 }
 
+/// What the guardrails are to a list of attributes.
+pub type Guarded<'a> = (&'a mut Option<Box<Guard>>, Place);
+
+/// As `push_attributes`, after the guardrails.
+#[inline(always)]
+pub fn push_guarded(
+    map: Option<&mut Attributes>,
+    (guard, place): Guarded<'_>,
+    buf: &[u8],
+    pairs: &[Range],
+    text: &mut Vec<u8>,
+    repair: &mut Repair,
+) -> Result<()> {
+    match guard {
+        None => push_attributes(map, buf, pairs, text, repair),
+        Some(guard) => push_passed(map, (guard, place), buf, pairs, text, repair),
+    }
+}
+
+// Apart from the way without rules, which costs one comparison.
+#[inline(never)]
+fn push_passed(
+    map: Option<&mut Attributes>,
+    (guard, place): (&mut Guard, Place),
+    buf: &[u8],
+    pairs: &[Range],
+    text: &mut Vec<u8>,
+    repair: &mut Repair,
+) -> Result<()> {
+    if guard.pass(place, buf, pairs, repair)? {
+        let (buf, pairs) = guard.changed();
+        return push_attributes(map, buf, pairs, text, repair);
+    }
+    push_attributes(map, buf, pairs, text, repair)
+}
+
 /// Appends KeyValue messages as one row of an attribute column. Without the column they are
 /// still checked, so that no layout hides a malformed message.
 #[inline(always)]
-pub fn push_attributes(
+fn push_attributes(
     map: Option<&mut Attributes>,
     buf: &[u8],
     pairs: &[Range],

@@ -17,17 +17,30 @@ from headrace_schema.cli import add_migrate_parser, run_migrate
 from headrace_schema.prices_cli import add_prices_parser, run_prices
 from headrace_schema.retention_cli import add_retention_parser, run_retention
 from headrace_schema.rollup_cli import add_rollup_parser, run_rollup
+from headrace_schema.tenants_cli import add_tenants_parser, run_tenants
 from headrace_writer import config, metrics
 from headrace_writer.app import Writer, configure_logging
-from headrace_writer.commands import audit, dlq, exporter, replay, simulate, size, top
+from headrace_writer.commands import (
+    audit,
+    cardinality,
+    dlq,
+    exporter,
+    guardrails,
+    replay,
+    simulate,
+    size,
+    top,
+)
 from headrace_writer.errors import ConfigError, Fatal, Retryable
 
 OK, FAILED, USAGE, UNREACHABLE = range(4)
 
 COMMANDS: dict[str, ModuleType] = {
     "audit": audit,
+    "cardinality": cardinality,
     "dlq": dlq,
     "exporter": exporter,
+    "guardrails": guardrails,
     "replay": replay,
     "top": top,
 }
@@ -40,6 +53,7 @@ SCHEMA_COMMANDS: dict[str, Callable[..., int]] = {
     "retention": run_retention,
     "prices": run_prices,
     "rollup": run_rollup,
+    "tenants": run_tenants,
 }
 
 EXAMPLES = """examples:
@@ -50,6 +64,8 @@ EXAMPLES = """examples:
   headrace dlq list               what could not be stored
   headrace retention set --traces 7d --yes
   headrace prices import          what models cost, for the queries of docs/genai.md
+  headrace guardrails check guardrails.toml
+  headrace cardinality            which attributes cost most, and the rule for each
   headrace top                    lag, rates and replicas, live
   headrace exporter               Kafka's, ClickHouse's and the ledger's state for Prometheus
   headrace size --spans 1e6       what hardware that takes
@@ -89,6 +105,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_retention_parser(commands, [flags])
     add_prices_parser(commands, [flags])
     add_rollup_parser(commands, [flags])
+    add_tenants_parser(commands, [flags])
     for command in COMMANDS.values():
         command.add_parser(commands, [flags])
     for command in OFFLINE_COMMANDS.values():

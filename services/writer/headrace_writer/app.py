@@ -29,6 +29,7 @@ from headrace_writer.shell import kafka
 from headrace_writer.shell.batch_store import BatchStore, InsertEvents
 from headrace_writer.shell.clock import Clock, Deadline, SystemClock
 from headrace_writer.shell.dead_letter import DeadLetterTopic
+from headrace_writer.shell.guardrails_source import GuardrailsSource
 from headrace_writer.shell.health import HealthServer
 from headrace_writer.shell.loop import LoopSettings, SignalLoop
 from headrace_writer.shell.shards import Attempt
@@ -51,6 +52,8 @@ class Writer:
         self._stopping = threading.Event()
         self._failure: HeadraceError | None = None
         self._loops: dict[Signal, SignalLoop] = {}
+        # An error in the rules stops the start.
+        self._guardrails = GuardrailsSource(settings, self._clock)
         # Creation times would double the number of series and tell nothing that `up` does not.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
@@ -61,6 +64,8 @@ class Writer:
         self._spans = wiring.make_exporter(
             settings, lambda outcome: self._metrics["traces_total"].labels(outcome).inc()
         )
+        outdated = self._metrics["guardrails_outdated"]
+        self._guardrails.on_reload = lambda good: outdated.set(not good)
         self._health = HealthServer(
             parse_endpoint(settings.http_listen), registry, self._live, self._ready
         )
@@ -69,6 +74,9 @@ class Writer:
         """Until SIGTERM or SIGINT. Raises Fatal, or Retryable when the start timed out."""
         for number in (signals_of_the_os.SIGTERM, signals_of_the_os.SIGINT):
             signals_of_the_os.signal(number, self._asked_to_stop)
+        signals_of_the_os.signal(
+            signals_of_the_os.SIGHUP, lambda _number, _frame: self._guardrails.ask()
+        )
         try:
             backend = self._decoder()
             for name in self._settings.signals:
@@ -132,8 +140,10 @@ class Writer:
         dead_letters.on_sent = metrics.dead_lettered
         self._patiently(dead_letters.check)
         store = wiring.make_store(
-            wiring.Parts(settings, signal, backend, topic_id, shards, dead_letters, clock),
-            InsertEvents(metrics.inserted, metrics.repaired),
+            wiring.Parts(
+                settings, signal, backend, topic_id, shards, dead_letters, clock, self._guardrails
+            ),
+            InsertEvents(metrics.inserted, metrics.repaired, metrics.guarded),
         )
         age = settings.max_age_s(signal)
         limits = BatchLimits(settings.batch_max_bytes, age, settings.backlog_max_bytes)

@@ -128,6 +128,27 @@ class Settings(BaseSettings):
     batch_max_age_s: float | None = Field(
         None, gt=0, description="Age at which a batch closes; default 2 for metrics, 3 otherwise."
     )
+    block_max_bytes: int = Field(
+        64 << 20,
+        ge=1 << 20,
+        description="Column bytes of one insert, before compression: a batch closes before a block "
+        "exceeds them. One message may exceed them alone.",
+    )
+    guardrails_file: Path | None = Field(
+        None,
+        description="Rules for attributes and bodies (docs/guardrails.md); read again when it "
+        "changes.",
+    )
+    guardrails_key_file: Path | None = Field(
+        None, description="Key of their hashes, 16 bytes in hex: `openssl rand -hex 16`."
+    )
+    tenant_attribute: str = Field(
+        "", description="Resource attribute that fills the column Tenant, e.g. `tenant.id`."
+    )
+    tenant_header: str = Field(
+        "",
+        description="Kafka header that does, and wins over the attribute; see docs/guardrails.md.",
+    )
     backlog_max_bytes: int = Field(
         64 << 20, ge=1 << 16, description="Payload bytes waiting for a batch; then fetching pauses."
     )
@@ -184,6 +205,9 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         if self.clickhouse_ca_file is not None and not self.clickhouse_secure:
             msg = "clickhouse_ca_file is for TLS: set clickhouse_secure, too"
+            raise ValueError(msg)
+        if self.guardrails_key_file is not None and self.guardrails_file is None:
+            msg = "guardrails_key_file is for hashes of guardrails: set guardrails_file, too"
             raise ValueError(msg)
         if not self.signals:
             msg = "signals must name at least one of traces, metrics, logs"

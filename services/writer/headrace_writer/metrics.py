@@ -164,6 +164,18 @@ WRITER: tuple[Metric, ...] = (
         ("outcome",),
     ),
     Metric(
+        Counter,
+        "headrace_writer_guardrail_actions_total",
+        "What each guardrail did to attributes and bodies, by the rule's id and action. A resource "
+        "counts once, not once per row.",
+        ("signal", "rule", "action"),
+    ),
+    Metric(
+        Gauge,
+        "headrace_writer_guardrails_outdated",
+        "1 while the guardrails on disk cannot be used and older ones are in force.",
+    ),
+    Metric(
         Gauge,
         "headrace_writer_build_info",
         "Always 1; the labels say what runs.",

@@ -9,6 +9,7 @@ from headrace_writer.core.backlog import Backlog, Message
 from headrace_writer.core.batch import BadMessage
 from headrace_writer.core.block import Block, Signal
 from headrace_writer.core.delivery_plan import Plan
+from headrace_writer.core.guardrails import Rule
 from headrace_writer.core.ownership import Ownership
 from headrace_writer.metrics import WRITER
 from headrace_writer.shell.shards import Acknowledged, Attempt
@@ -58,6 +59,12 @@ class SignalMetrics:
 
     def replayed(self) -> None:
         self._replays.inc()
+
+    def guarded(self, rules: Sequence[Rule], counts: Sequence[int]) -> None:
+        """Called on the polling thread after each batch is decoded."""
+        for rule, count in zip(rules, counts, strict=True):
+            labels = (self.signal, rule.id, rule.action)
+            self._all["guardrail_actions_total"].labels(*labels).inc(count)
 
     def inserted(self, block: Block, _seconds: float) -> None:
         """Called on insert threads; prometheus-client's counters are thread-safe."""

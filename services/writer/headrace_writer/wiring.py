@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from headrace_schema.columns import TABLES_BY_SIGNAL
 from headrace_writer.config import Settings
-from headrace_writer.core.batch import Origin
+from headrace_writer.core.batch import BlockLimits, Origin
 from headrace_writer.core.block import DecoderBackend, Layout, Signal
+from headrace_writer.core.guardrails import Treatment
 from headrace_writer.errors import Fatal
 from headrace_writer.shell import kafka
 from headrace_writer.shell.batch_store import BatchStore, DeadLetters, InsertEvents, Tables
 from headrace_writer.shell.clock import Clock
+from headrace_writer.shell.guardrails_source import GuardrailsSource
 from headrace_writer.shell.ledger import TABLE as LEDGER
 from headrace_writer.shell.ledger import Ledger
 from headrace_writer.shell.replica import Address, Login
@@ -45,6 +47,7 @@ def group_config(settings: Settings, signal: Signal) -> kafka.GroupConfig:
         protocol=settings.kafka_group_protocol,
         session_timeout_ms=settings.kafka_session_timeout_ms,
         extra=kafka_extra(settings),
+        tenant_header=settings.tenant_header,
     )
 
 
@@ -88,9 +91,17 @@ def local_namer(settings: Settings) -> Callable[[str], str]:
     return lambda table: table + suffix
 
 
-def fingerprint(layouts: dict[str, Layout]) -> str:
-    """Of everything but messages and plan that block bytes depend on."""
-    text = repr((BLOCK_FORMAT, sorted((t, list(layout)) for t, layout in layouts.items())))
+def fingerprint(layouts: dict[str, Layout], treatment: Treatment, *, tokens: bool) -> str:
+    """Of what decides whether another writer's plan can be finished as it is.
+
+    That is the tables' headers and, on servers without deduplication tokens, what is done to
+    records. Where there are tokens, other rules build other bytes for the same IngestId, and
+    ClickHouse takes whichever comes first (docs/decisions/0015).
+    """
+    parts: list[Any] = [sorted((t, list(layout)) for t, layout in layouts.items())]
+    if treatment.fingerprint and not tokens:
+        parts.append(treatment.fingerprint)
+    text = repr((BLOCK_FORMAT, *parts))
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
@@ -118,6 +129,7 @@ class Parts:
     shards: Shards
     dead_letters: DeadLetters
     clock: Clock
+    guardrails: GuardrailsSource
 
 
 def make_store(parts: Parts, events: InsertEvents) -> BatchStore:
@@ -125,16 +137,29 @@ def make_store(parts: Parts, events: InsertEvents) -> BatchStore:
     settings, signal, shards = parts.settings, parts.signal, parts.shards
     group = group_config(settings, signal)
     headers = layouts(settings, signal, shards)
-    tables = Tables(
-        headers,
-        local_namer(settings),
-        lambda count: parts.backend.builder(signal, headers, count),
-        Origin(parts.topic_id, len(shards), fingerprint(headers)),
-    )
+    tokens = shards.know_tokens()
+
+    def tables(treatment: Treatment) -> Tables:
+        limits = BlockLimits(bytes=settings.block_max_bytes)
+        print_of = fingerprint(headers, treatment, tokens=tokens)
+        return Tables(
+            headers,
+            local_namer(settings),
+            lambda count: parts.backend.builder(signal, headers, count, treatment=treatment),
+            Origin(parts.topic_id, len(shards), print_of, limits),
+            treatment,
+            treatment.of(signal),
+        )
+
+    def reload(before: Tables) -> Tables | None:
+        treatment = parts.guardrails.changed(before.treatment)
+        return None if treatment is None else tables(treatment)
+
+    first = tables(parts.guardrails.now)
     # A column that no encoder fills stops the start, not the first batch.
-    tables.new_builder()
+    first.new_builder()
     return BatchStore(
-        tables,
+        first,
         shards,
         kafka.RangeReader(group, parts.clock),
         parts.dead_letters,
@@ -142,4 +167,5 @@ def make_store(parts: Parts, events: InsertEvents) -> BatchStore:
         parts.clock,
         settings.dedup_window_s / 4,
         events,
+        reload,
     )

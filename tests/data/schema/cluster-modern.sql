@@ -917,3 +917,59 @@ ALTER TABLE otel.otel_metrics_exponential_histogram
 ALTER TABLE otel.otel_metrics_summary
     ADD COLUMN IF NOT EXISTS Environment LowCardinality(String) MATERIALIZED if(ResourceAttributes['deployment.environment.name'] != '', ResourceAttributes['deployment.environment.name'], ResourceAttributes['deployment.environment']) CODEC(ZSTD(1));
 
+-- 0010_add_tenant LOCAL
+ALTER TABLE otel.otel_traces_local
+    ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0010_add_tenant LOCAL
+ALTER TABLE otel.otel_logs_local
+    ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0010_add_tenant LOCAL
+ALTER TABLE otel.otel_metrics_gauge_local
+    ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0010_add_tenant LOCAL
+ALTER TABLE otel.otel_metrics_sum_local
+    ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0010_add_tenant LOCAL
+ALTER TABLE otel.otel_metrics_histogram_local
+    ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0010_add_tenant LOCAL
+ALTER TABLE otel.otel_metrics_exponential_histogram_local
+    ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0010_add_tenant LOCAL
+ALTER TABLE otel.otel_metrics_summary_local
+    ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0010_add_tenant DISTRIBUTED
+ALTER TABLE otel.otel_traces
+    ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0010_add_tenant DISTRIBUTED
+ALTER TABLE otel.otel_logs
+    ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0010_add_tenant DISTRIBUTED
+ALTER TABLE otel.otel_metrics_gauge
+    ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0010_add_tenant DISTRIBUTED
+ALTER TABLE otel.otel_metrics_sum
+    ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0010_add_tenant DISTRIBUTED
+ALTER TABLE otel.otel_metrics_histogram
+    ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0010_add_tenant DISTRIBUTED
+ALTER TABLE otel.otel_metrics_exponential_histogram
+    ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0010_add_tenant DISTRIBUTED
+ALTER TABLE otel.otel_metrics_summary
+    ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+

@@ -82,6 +82,10 @@ topologySpreadConstraints:
     defaultMode: 0440
     items: [{key: {{ $clickhouse.tls.ca.key }}, path: ca.crt}]
 {{- end }}
+{{- with .Values.writer.guardrails.secretName }}
+- name: guardrails
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
 {{- end -}}
 
 {{/* A mount in /etc/headrace for each volume of a YAML list. */}}

@@ -114,6 +114,14 @@ HEADRACE_START_TIMEOUT_S: {{ $values.writer.startTimeoutSeconds | quote }}
 HEADRACE_TRACE_ENDPOINT: "{{ include "headrace.fullname" $ }}-{{ . }}.{{ $.Release.Namespace }}.svc:4317"
 HEADRACE_TRACE_EVERY_S: {{ $values.writer.ownSpans.everySeconds | quote }}
 {{- end }}
+{{- with $values.writer.guardrails }}
+{{- if .secretName }}
+HEADRACE_GUARDRAILS_FILE: /etc/headrace/guardrails/{{ .rules }}
+{{- if .hashKey }}
+HEADRACE_GUARDRAILS_KEY_FILE: /etc/headrace/guardrails/{{ .hashKey }}
+{{- end }}
+{{- end }}
+{{- end }}
 # The image has the kernel; falling back to the slow decoder would hide that it does not load.
 HEADRACE_DECODER: native
 {{- range $name, $value := $values.writer.settings }}

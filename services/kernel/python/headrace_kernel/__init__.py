@@ -11,6 +11,7 @@ from headrace_kernel._kernel import (
     builder,
     city_hash_64,
     city_hash_128,
+    sip_hash_128,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "builder",
     "city_hash_64",
     "city_hash_128",
+    "sip_hash_128",
 ]

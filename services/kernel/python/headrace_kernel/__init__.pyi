@@ -3,6 +3,9 @@ from typing import Literal, TypeVar, final
 
 __version__: str
 
+_Tiers = tuple[list[tuple[str, str]], list[tuple[float, str]], str | None]
+_Rule = tuple[str, list[str], list[str], int, str, _Tiers]
+
 # Keys of a Mapping are invariant, and the writer's Target is a tuple of its own.
 _Target = TypeVar("_Target", bound=tuple[str, int])
 
@@ -26,6 +29,17 @@ class BlockBuilder:
     def append_many(self, payloads: Sequence[bytes]) -> list[tuple[int, str, str]]:
         """Decode in order; returns (index, reason, detail) of each rejected payload."""
 
+    @property
+    def rule_counts(self) -> list[int]: ...
+    def append_within(
+        self, payloads: Sequence[bytes], tenants: Sequence[bytes], max_block_bytes: int
+    ) -> tuple[int, list[tuple[int, str, str]]]:
+        """As `append_many`, until a block of several payloads would be larger.
+
+        `tenants`: one for each payload, or none. Returns how many payloads were taken, and the
+        rejected ones among them.
+        """
+
     def pending(self) -> list[tuple[tuple[str, int], int]]:
         """((table, shard), rows) of each target with rows, ordered by target."""
 
@@ -43,8 +57,12 @@ def builder(
     layouts: Mapping[str, Sequence[tuple[str, str]]],
     shards: int,
     compression: Literal["lz4", "none"] = "lz4",
+    treatment: tuple[list[_Rule], tuple[int, int], str] | None = None,
 ) -> BlockBuilder:
     """A builder for all tables of a signal, by plain name, with the server's INSERT headers.
+
+    `treatment`: guardrails, the key of their hashes as two little-endian words, and the resource
+    attribute that names the tenant.
 
     LayoutError for a column or type it cannot fill, or a missing table; ValueError for another
     wrong argument.
@@ -55,3 +73,6 @@ def city_hash_64(data: bytes) -> int:
 
 def city_hash_128(data: bytes) -> bytes:
     """The checksum of a ClickHouse compressed frame: 16 bytes, low word first."""
+
+def sip_hash_128(key: tuple[int, int], data: bytes) -> bytes:
+    """SipHash-2-4 with 128 bits of output, under a key of two little-endian words."""

@@ -8,7 +8,8 @@ pub mod sample;
 pub use mutate::{mutate, Rng};
 pub use native::check_body;
 
-use crate::{Builder, Header, Limits, Signal};
+use crate::guard::PLACES;
+use crate::{Action, Builder, Guard, Header, Limits, Rule, Signal, Tiers, Treatment};
 
 pub const SIGNALS: [Signal; 3] = [Signal::Traces, Signal::Metrics, Signal::Logs];
 
@@ -75,10 +76,46 @@ const SMALL: Limits = Limits {
 
 /// A builder of bare blocks for two shards.
 pub fn builder(signal: Signal, old: bool) -> Builder {
-    match Builder::with_limits(signal, &layouts(signal, old), 2, false, SMALL) {
+    treated(signal, old, Treatment::default())
+}
+
+fn treated(signal: Signal, old: bool, treatment: Treatment) -> Builder {
+    match Builder::with(signal, &layouts(signal, old), 2, false, SMALL, treatment) {
         Ok(builder) => builder,
         Err(error) => panic!("the harness's own header: {}", error.0),
     }
+}
+
+/// Rules of every kind, for all places.
+fn guarded(signal: Signal, old: bool) -> Builder {
+    let redact = Action::Redact {
+        secrets: true,
+        emails: true,
+    };
+    let tiers = Tiers {
+        values: Default::default(),
+        below: vec![(100.0, b"low".to_vec())],
+        otherwise: None,
+    };
+    let rules = [
+        (redact, "*"),
+        (Action::Rename(b"renamed".to_vec()), "*e"),
+        (Action::Map(tiers), "*t*"),
+        (Action::Hash, "s*"),
+        (Action::Truncate(9), "*"),
+        (Action::Drop, "*id"),
+        (Action::Cap(3), "*"),
+    ];
+    let rules = rules.map(|(action, pattern)| Rule {
+        action,
+        keys: vec![pattern.into()],
+        places: PLACES.map(|(_, place)| place).to_vec(),
+    });
+    let treatment = Treatment {
+        guard: Some(Guard::new(rules.into(), [1, 2])),
+        tenant_attribute: b"service.name".to_vec(),
+    };
+    treated(signal, old, treatment)
 }
 
 /// All pending blocks: (table, shard, body).
@@ -93,7 +130,8 @@ pub fn finish(builder: &mut Builder) -> Vec<(&'static str, usize, Vec<u8>)> {
 /// Holds any payload against the promises; gives whether it was accepted.
 ///
 /// It does not panic. Refused, it leaves no trace. Accepted, its blocks are well-formed, and
-/// the same whether scopes are looked for ahead of their records or everywhere.
+/// the same whether scopes are looked for ahead of their records or everywhere. Rules break none
+/// of this, and move no row to another block.
 pub fn check(signal: Signal, old: bool, payload: &[u8]) -> bool {
     let sound = sample::request(signal, 1);
     let mut ahead = builder(signal, old);
@@ -129,5 +167,28 @@ pub fn check(signal: Signal, old: bool, payload: &[u8]) -> bool {
         check_body(body);
     }
     assert_eq!((ahead.rows(), ahead.nbytes()), (0, 0));
+    check_guarded(signal, old, payload);
     accepted
+}
+
+fn check_guarded(signal: Signal, old: bool, payload: &[u8]) {
+    let mut plain = builder(signal, old);
+    let mut ruled = guarded(signal, old);
+    let sound = sample::request(signal, 1);
+    assert_eq!(ruled.append(&sound), Ok(()));
+    let pending = ruled.pending();
+    let counts = ruled.rule_counts().to_vec();
+    assert_eq!(plain.append(&sound), Ok(()));
+    match (plain.append(payload), ruled.append(payload)) {
+        (Ok(()), Ok(())) => assert_eq!(plain.pending(), ruled.pending()),
+        (_, Err(_)) => {
+            assert_eq!(ruled.pending(), pending);
+            assert_eq!(ruled.rule_counts(), counts);
+        }
+        // Rules may make a payload small enough, but nothing malformed well-formed.
+        (Err(error), Ok(())) => assert_eq!(error.reason(), "too_large"),
+    }
+    for (_, _, body) in finish(&mut ruled) {
+        check_body(&body);
+    }
 }

@@ -61,7 +61,9 @@ def add_parser(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Run the action. Returns the exit code."""
-    reader = DeadLetterReader(wiring.kafka_client(settings), settings.topic_dlq)
+    reader = DeadLetterReader(
+        wiring.kafka_client(settings), settings.topic_dlq, settings.tenant_header
+    )
     actions: dict[str, Callable[[], int]] = {
         "list": lambda: _list(_chosen(args, reader), as_json=args.json),
         "show": lambda: _show(args.place, reader, settings),

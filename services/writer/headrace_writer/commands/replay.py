@@ -30,6 +30,7 @@ from headrace_writer.shell.batch_store import BatchStore, InsertEvents, OffsetsG
 from headrace_writer.shell.clock import Deadline, SystemClock
 from headrace_writer.shell.dead_letter import DeadLetterTopic
 from headrace_writer.shell.delivery_runner import Delivery
+from headrace_writer.shell.guardrails_source import GuardrailsSource
 from headrace_writer.shell.kafka_view import GroupView, PartitionView
 from headrace_writer.shell.ledger_reader import LedgerReader
 
@@ -162,6 +163,7 @@ class Replay:
                 self._shards,
                 dead_letters,
                 self._clock,
+                GuardrailsSource(settings, self._clock),
             ),
             InsertEvents(),
         )

@@ -20,6 +20,8 @@ class Message(NamedTuple):
     """The broker's or producer's time, milliseconds since the epoch."""
     key: bytes | None
     value: bytes
+    tenant: bytes = b""
+    """What the header of setting `tenant_header` says, in UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,14 @@
 """From messages to a plan: decoding a batch, and building its blocks again from the plan."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from clickhouse_cityhash.cityhash import CityHash64
 
 from headrace_writer.core.backlog import Message
-from headrace_writer.core.block import Block, BlockBuilder, Rejection, Target
+from headrace_writer.core.block import Block, BlockBuilder, Target
 from headrace_writer.core.delivery import Encoding
 from headrace_writer.core.delivery_plan import Plan, Range
 
@@ -18,6 +20,10 @@ SLICE_BYTES = 1 << 20
 MAX_BATCH_ROWS = 500_000
 
 MASK = (1 << 64) - 1
+
+# A block is one insert. Servers take a good deal more; what is inserted at once has to be held in
+# memory at both ends, by every replica.
+MAX_BLOCK_BYTES = 64 << 20
 
 NewBuilder = Callable[[], BlockBuilder]
 
@@ -33,13 +39,28 @@ class BadMessage:
     """The block that went without it; None when no record of it is stored anywhere."""
 
 
+class BlockLimits(NamedTuple):
+    """How large a new batch's blocks may grow. One message may exceed them alone."""
+
+    rows: int = MAX_BATCH_ROWS
+    """Of all blocks."""
+    bytes: int = MAX_BLOCK_BYTES
+    """Of each block's columns."""
+
+
+NEW_BATCH = BlockLimits()
+# What is planned is built whole, also under rules or encoders that make larger blocks of it.
+UNLIMITED = BlockLimits(sys.maxsize, sys.maxsize)
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a plan says besides the messages themselves."""
+    """What a plan says besides the messages themselves, and where it ends."""
 
     topic_id: str
     shards: int
     fingerprint: str
+    limits: BlockLimits = NEW_BATCH
 
     @property
     def encoding(self) -> Encoding:
@@ -67,21 +88,28 @@ def payload_hash(messages: Sequence[Message]) -> int:
 
 
 def append(
-    builder: BlockBuilder, messages: Sequence[Message], max_rows: int = MAX_BATCH_ROWS
+    builder: BlockBuilder, messages: Sequence[Message], limits: BlockLimits = UNLIMITED
 ) -> tuple[int, list[BadMessage]]:
-    """Decode messages in order until `max_rows`. Returns how many were taken, and the bad ones."""
+    """Decode messages in order up to `limits`. Returns how many were taken, and the bad ones."""
     bad: list[BadMessage] = []
     taken = 0
-    while taken < len(messages) and builder.rows < max_rows:
+    while taken < len(messages) and builder.rows < limits.rows:
         end = taken
         nbytes = 0
         while end < len(messages) and (end == taken or nbytes < SLICE_BYTES):
             nbytes += len(messages[end].value)
             end += 1
         part = messages[taken:end]
-        rejections: list[Rejection] = builder.append_many([message.value for message in part])
+        named = any(message.tenant for message in part)
+        fitted, rejections = builder.append_within(
+            [message.value for message in part],
+            [message.tenant for message in part] if named else [],
+            limits.bytes,
+        )
         bad.extend(BadMessage(part[i], reason, detail) for i, reason, detail in rejections)
-        taken = end
+        taken += fitted
+        if fitted < len(part):
+            break
     return taken, bad
 
 
@@ -96,9 +124,9 @@ def decode(
 
     `positions` is where each partition's range starts: offsets between it and the first message
     hold nothing (compaction, transaction markers). Returns the batch and the messages that did not
-    fit into its row limit.
+    fit into its limits.
     """
-    taken, bad = append(builder, messages)
+    taken, bad = append(builder, messages, origin.limits)
     used = list(messages[:taken])
     ends = {message.partition: message.offset + 1 for message in used}
     sizes = dict.fromkeys(ends, 0)

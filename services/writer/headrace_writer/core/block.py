@@ -7,7 +7,10 @@ Nothing here knows Kafka, ClickHouse connections, clocks or settings.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from headrace_writer.core.guardrails import Treatment
 
 Signal = Literal["traces", "metrics", "logs"]
 Compression = Literal["lz4", "none"]
@@ -76,10 +79,23 @@ class BlockBuilder(Protocol):
     def replaced_utf8(self) -> int:
         """Strings whose invalid UTF-8 was replaced by U+FFFD since construction."""
 
+    @property
+    def rule_counts(self) -> list[int]:
+        """What each guardrail did since construction, in the order of the signal's rules."""
+
     def append_many(self, payloads: Sequence[bytes]) -> list[Rejection]:
         """Decode serialized Export*ServiceRequest messages, in order.
 
         A rejected payload adds nothing and disturbs nothing; the rest is appended.
+        """
+
+    def append_within(
+        self, payloads: Sequence[bytes], tenants: Sequence[bytes], max_block_bytes: int
+    ) -> tuple[int, list[Rejection]]:
+        """As `append_many`, until a block of several payloads would hold more bytes (of columns,
+        before compression). Returns how many payloads were taken; a first one always is.
+
+        `tenants`: what each payload's message names (UTF-8, or empty); or none at all.
         """
 
     def pending(self) -> list[tuple[Target, int]]:
@@ -104,10 +120,12 @@ class DecoderBackend(Protocol):
         layouts: Mapping[str, Layout],
         shards: int,
         compression: Compression = "lz4",
+        treatment: "Treatment | None" = None,
     ) -> BlockBuilder:
         """A builder for one signal's tables.
 
-        `layouts` maps a plain table name to the server's INSERT header for it. Raises
+        `treatment`: guardrails, and where the tenant stands. `layouts` maps a plain table name
+        to the server's INSERT header for it. Raises
         `headrace_writer.errors.LayoutError` naming table, column, the server's type and the
         types that the field can fill, for an unknown column or a type it cannot fill.
         """

@@ -21,6 +21,7 @@ from headrace_writer.core.block import (
     Signal,
     Target,
 )
+from headrace_writer.core.guardrails import NOTHING, Treatment, kernel_key, kernel_rules
 from headrace_writer.errors import ConfigError, LayoutError
 
 if TYPE_CHECKING:
@@ -59,6 +60,16 @@ class _NativeBuilder:
     def replaced_utf8(self) -> int:
         return self._inner.replaced_utf8
 
+    @property
+    def rule_counts(self) -> list[int]:
+        return self._inner.rule_counts
+
+    def append_within(
+        self, payloads: Sequence[bytes], tenants: Sequence[bytes], max_block_bytes: int
+    ) -> tuple[int, list[Rejection]]:
+        taken, rejections = self._inner.append_within(payloads, tenants, max_block_bytes)
+        return taken, [Rejection(*rejection) for rejection in rejections]
+
     def append_many(self, payloads: Sequence[bytes]) -> list[Rejection]:
         return [Rejection(*rejection) for rejection in self._inner.append_many(payloads)]
 
@@ -89,10 +100,13 @@ class NativeBackend:
         layouts: Mapping[str, Layout],
         shards: int,
         compression: Compression = "lz4",
+        treatment: Treatment | None = None,
     ) -> BlockBuilder:
         """A builder for all tables of a signal. LayoutError names what cannot be filled."""
+        how = treatment or NOTHING
+        treated = (kernel_rules(how.of(signal)), kernel_key(how.hash_key), how.tenant_attribute)
         try:
-            inner = self._kernel.builder(signal, layouts, shards, compression)
+            inner = self._kernel.builder(signal, layouts, shards, compression, treated)
         except self._kernel.LayoutError as error:
             raise LayoutError(str(error)) from error
         return _NativeBuilder(inner)

@@ -3,15 +3,17 @@
 A payload passes these steps, one module each:
 
 1. `reference_wire`     bytes → opentelemetry-proto message, or Poison("malformed")
-2. `reference_rows`, `reference_metrics`   message → rows, one dict per span, log, data point
-3. `reference_routing`  row → shard
-4. `reference_layout`   the server's header → columns, each with a way to show a row's field
-5. `reference_native`   columns → block, block → compressed frames
+2. `reference_guard`    attributes and bodies, after the guardrails
+3. `reference_rows`, `reference_metrics`   message → rows, one dict per span, log, data point
+4. `reference_routing`  row → shard
+5. `reference_layout`   the server's header → columns, each with a way to show a row's field
+6. `reference_native`   columns → block, block → compressed frames
 
 It is correct before it is fast. It also serves where no compiler is.
 """
 
-from collections import defaultdict
+import sys
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -23,11 +25,14 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from headrace_writer.core.block import Block, Compression, Layout, Rejection, Signal, Target
+from headrace_writer.core.guardrails import NOTHING, Treatment
 from headrace_writer.core.reference_fields import INGEST_ID, TABLES
+from headrace_writer.core.reference_guard import Guard
 from headrace_writer.core.reference_layout import MAX_TIME_NS, Column, plan
 from headrace_writer.core.reference_metrics import metric_rows
 from headrace_writer.core.reference_native import block, frames
 from headrace_writer.core.reference_rows import Row, log_rows, trace_rows
+from headrace_writer.core.reference_values import Attributes
 from headrace_writer.core.reference_wire import parse
 from headrace_writer.errors import LayoutError, Poison
 
@@ -55,6 +60,7 @@ class _Pending:
         self.values: list[list[Any]] = []
         """One list per row, in the order of the columns."""
         self.times: list[int] = []
+        self.nbytes = 0
 
 
 class ReferenceBuilder:
@@ -68,6 +74,7 @@ class ReferenceBuilder:
         compression: Compression = "lz4",
         *,
         limits: Limits | None = None,
+        treatment: Treatment = NOTHING,
     ) -> None:
         for table in layouts:
             if table not in TABLES[signal]:
@@ -81,8 +88,9 @@ class ReferenceBuilder:
         self._shards = shards
         self._compression = compression
         self._limits = limits or Limits()
+        self._guard = Guard(treatment.of(signal), treatment.hash_key)
+        self._tenant_attribute = treatment.tenant_attribute.encode()
         self._pending: dict[Target, _Pending] = {}
-        self._nbytes = 0
         self._replaced = 0
 
     @property
@@ -91,38 +99,75 @@ class ReferenceBuilder:
 
     @property
     def nbytes(self) -> int:
-        return self._nbytes
+        return sum(pending.nbytes for pending in self._pending.values())
 
     @property
     def replaced_utf8(self) -> int:
         return self._replaced
 
-    def append_many(self, payloads: Sequence[bytes]) -> list[Rejection]:
-        rejections = []
-        for index, payload in enumerate(payloads):
-            try:
-                self._append(payload)
-            except Poison as poison:
-                rejections.append(Rejection(index, poison.reason, poison.detail))
-        return rejections
+    @property
+    def rule_counts(self) -> list[int]:
+        return list(self._guard.counts)
 
-    def _append(self, payload: bytes) -> None:
-        """All rows of a payload, or none."""
+    def append_many(self, payloads: Sequence[bytes]) -> list[Rejection]:
+        return self.append_within(payloads, (), sys.maxsize)[1]
+
+    def append_within(
+        self, payloads: Sequence[bytes], tenants: Sequence[bytes], max_block_bytes: int
+    ) -> tuple[int, list[Rejection]]:
+        rejections: list[Rejection] = []
+        for index, payload in enumerate(payloads):
+            counts = list(self._guard.counts)
+            try:
+                if not self._append(payload, tenants[index] if tenants else b"", max_block_bytes):
+                    self._guard.counts = counts
+                    return index, rejections
+            except Poison as poison:
+                self._guard.counts = counts
+                rejections.append(Rejection(index, poison.reason, poison.detail))
+        return len(payloads), rejections
+
+    def _append(self, payload: bytes, tenant: bytes, max_block_bytes: int) -> bool:
+        """All rows of a payload, or none. False: they would make a block too large."""
         message = self._message()
         replaced = parse(message, bytes(payload))
-        decoded = list(self._measured(message))
+        decoded = list(self._measured(message, tenant))
+        sizes: Counter[Target] = Counter()
+        for target, _, _, size in decoded:
+            sizes[target] += size
+        before = {target: pending.nbytes for target, pending in self._pending.items()}
+        if before and any(before.get(t, 0) + size > max_block_bytes for t, size in sizes.items()):
+            return False
         for target, time_ns, values, size in decoded:
             pending = self._pending.setdefault(target, _Pending())
             pending.values.append(values)
             pending.times.append(min(time_ns, MAX_TIME_NS))
-            self._nbytes += size
+            pending.nbytes += size
         self._replaced += replaced
+        return True
 
-    def _measured(self, message: Message) -> Iterator[tuple[Target, int, list[Any], int]]:
+    def _treated(self, message: Message, tenant: bytes) -> Iterator[Row]:
+        """Rows after the guardrails. The shard is that of the row before them: whatever the
+        rules, a batch has the same rows in the same blocks."""
+        guarded = type(message)()
+        guarded.CopyFrom(message)
+        self._guard.apply(guarded)
+        sent = self._rows(message, self._shards)
+        for before, row in zip(sent, self._rows(guarded, self._shards), strict=True):
+            attributes: Attributes = row.fields["ResourceAttributes"]
+            if not tenant and self._tenant_attribute:
+                row.fields["Tenant"] = attributes.first(self._tenant_attribute)
+            else:
+                row.fields["Tenant"] = tenant
+            yield row._replace(shard=before.shard)
+
+    def _measured(
+        self, message: Message, tenant: bytes
+    ) -> Iterator[tuple[Target, int, list[Any], int]]:
         """Target, time, column values and size of each row. Raises Poison at a limit."""
         keys: defaultdict[tuple[str, str], set[bytes]] = defaultdict(set)
         left = self._limits.bytes
-        for number, row in enumerate(self._rows(message, self._shards)):
+        for number, row in enumerate(self._treated(message, tenant)):
             if number == self._limits.rows:
                 raise Poison("too_many_records", f"more than {self._limits.rows} records")
             columns = self._columns[row.table]
@@ -144,7 +189,6 @@ class ReferenceBuilder:
         ids = {target: ingest_ids[target] for target, _ in self.pending()}
         blocks = [self._block(target, ingest_id) for target, ingest_id in ids.items()]
         self._pending.clear()
-        self._nbytes = 0
         return blocks
 
     def _block(self, target: Target, ingest_id: int) -> Block:
@@ -183,6 +227,9 @@ class ReferenceBackend:
         layouts: Mapping[str, Layout],
         shards: int,
         compression: Compression = "lz4",
+        treatment: Treatment | None = None,
     ) -> ReferenceBuilder:
         """See `DecoderBackend.builder`."""
-        return ReferenceBuilder(signal, layouts, shards, compression)
+        return ReferenceBuilder(
+            signal, layouts, shards, compression, treatment=treatment or NOTHING
+        )

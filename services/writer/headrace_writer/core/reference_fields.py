@@ -51,6 +51,7 @@ _TRACES = {
     "Links.SpanId": Kind.SPAN_ID,
     "Links.TraceState": Kind.TEXT,
     "Links.Attributes": Kind.ATTRIBUTES,
+    "Tenant": Kind.TEXT,
 }
 
 _LOGS = {
@@ -70,6 +71,7 @@ _LOGS = {
     "ScopeAttributes": Kind.ATTRIBUTES,
     "LogAttributes": Kind.ATTRIBUTES,
     "EventName": Kind.TEXT,
+    "Tenant": Kind.TEXT,
 }
 
 _METRICS = {
@@ -88,6 +90,7 @@ _METRICS = {
     "StartTimeUnix": Kind.TIME,
     "TimeUnix": Kind.TIME,
     "Flags": Kind.INTEGER,
+    "Tenant": Kind.TEXT,
 }
 
 _EXEMPLARS = {

@@ -126,6 +126,8 @@ def resource_fields(resource: Resource, schema_url: str) -> Fields:
         "ServiceName": attributes.first(b"service.name"),
         "ResourceAttributes": attributes,
         "ResourceSchemaUrl": schema_url.encode(),
+        # Whoever knows the message's headers and the settings fills it in.
+        "Tenant": b"",
     }
 
 

@@ -11,6 +11,7 @@ from headrace_writer.core.batch import BadMessage, Decoded, NewBuilder, Origin
 from headrace_writer.core.block import Block, BlockBuilder, Layout, Target
 from headrace_writer.core.delivery_effects import BuildProblem, Inserted
 from headrace_writer.core.delivery_plan import Exclusion, Plan, Range
+from headrace_writer.core.guardrails import NOTHING, Rule, Treatment
 from headrace_writer.errors import LayoutError, Poison
 from headrace_writer.shell import fault_points
 from headrace_writer.shell.clock import Clock
@@ -55,10 +56,12 @@ class LedgerRows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class InsertEvents:
-    """For metrics: each block that was acknowledged; strings repaired in each new batch."""
+    """For metrics: each block that was acknowledged; of each new batch, the strings that were
+    repaired and what each guardrail did."""
 
     inserted: Callable[[Block, float], None] = lambda _block, _seconds: None
     repaired: Callable[[int], None] = lambda _strings: None
+    guarded: Callable[[Sequence[Rule], Sequence[int]], None] = lambda _rules, _counts: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,10 @@ class Tables:
     builder_for: Callable[[int], BlockBuilder]
     """A builder of blocks for so many shards."""
     origin: Origin
+    treatment: Treatment = NOTHING
+    """What the builders do to records."""
+    rules: Sequence[Rule] = ()
+    """The signal's rules of it."""
 
     def new_builder(self) -> BlockBuilder:
         """For new batches."""
@@ -94,21 +101,33 @@ class BatchStore:
     clock: Clock
     max_plan_age_s: float
     events: InsertEvents = field(default_factory=InsertEvents)
+    reload: Callable[[Tables], Tables | None] = lambda _tables: None
+    """The tables under changed guardrails; None while those in force are the newest."""
     _decoded: Decoded | None = None
     _blocks: dict[Target, Block] = field(default_factory=dict)
     _refusals: dict[Target, str] = field(default_factory=dict)
     _spare: BlockBuilder | None = None
+
+    def refresh(self) -> None:
+        """Take over changed guardrails. Only while no batch is on its way: a batch is encoded
+        under one set of rules."""
+        fresh = self.reload(self.tables)
+        if fresh is not None:
+            self.tables = fresh
+            self._decoded = self._spare = None
 
     def decode(
         self, messages: Sequence[Message], positions: Mapping[int, int]
     ) -> tuple[Plan, list[Message]]:
         """Decode a new batch and plan it. Returns the plan and the messages that did not fit."""
         builder = self._empty_builder()
-        repaired = builder.replaced_utf8
+        repaired, counts = builder.replaced_utf8, builder.rule_counts
         self._decoded, rest = batch.decode(
             messages, positions, self.tables.origin, builder, int(self.clock.now() * 1000)
         )
         self.events.repaired(builder.replaced_utf8 - repaired)
+        acted = [now - before for now, before in zip(builder.rule_counts, counts, strict=True)]
+        self.events.guarded(self.tables.rules, acted)
         return self._decoded.plan, rest
 
     def _empty_builder(self) -> BlockBuilder:
@@ -128,6 +147,11 @@ class BatchStore:
             self._keep(batch.finish(plan, decoded.builder))
         else:
             self._keep(batch.blocks_of(plan, decoded.messages, self.tables.builder_of(plan)))
+        # Rules move no row from block to block, but a message may become too large under them:
+        # the plan's counts must hold, or nothing proves that the batch is stored.
+        rows = {target: block.rows for target, block in self._blocks.items()}
+        if rows != {target: rows for target, rows in plan.rows.items() if rows}:
+            return BuildProblem.FORMAT_CHANGED
         return None
 
     def _read_again(self, plan: Plan) -> BuildProblem | None:

@@ -12,6 +12,8 @@ from headrace_writer.errors import Retryable
 from headrace_writer.shell.clock import Clock
 
 RETRY_S = 1.0
+# The origin header that holds what the message's own tenant header said.
+TENANT = "headrace.tenant"
 # All copies of a message are in before its offset is committed, or the send is repeated.
 DELIVERY_TIMEOUT_S = 30.0
 
@@ -83,6 +85,8 @@ class DeadLetterTopic:
             "headrace.offset": str(bad.message.offset),
             "headrace.timestamp_ms": str(bad.message.timestamp_ms),
         }
+        if bad.message.tenant:
+            origin[TENANT] = bad.message.tenant.decode()
         if bad.target is not None:
             # Its other records are stored: only this block's are missing.
             origin["headrace.table"] = bad.target.table

@@ -16,6 +16,7 @@ from confluent_kafka.admin import AdminClient
 from headrace_writer.core.block import Target
 from headrace_writer.errors import Retryable
 from headrace_writer.shell.clock import Deadline, SystemClock
+from headrace_writer.shell.dead_letter import TENANT
 from headrace_writer.shell.kafka import READ_TIMEOUT_S, REQUEST_TIMEOUT_S
 
 MARK = "headrace.replayed"
@@ -42,6 +43,7 @@ class Letter:
     """How many shards there were then; 0 when `target` is None."""
     key: bytes | None
     value: bytes
+    tenant: str = ""
     replayed: bool = False
 
     @property
@@ -57,8 +59,9 @@ class Letter:
 class DeadLetterReader:
     """The dead-letter topic of one cluster. Close it after use."""
 
-    def __init__(self, client: Mapping[str, Any], topic: str) -> None:
+    def __init__(self, client: Mapping[str, Any], topic: str, tenant_header: str = "") -> None:
         self.topic = topic
+        self._tenant_header = tenant_header
         self._client = dict(client)
         self._consumer = Consumer(
             {
@@ -151,7 +154,10 @@ class DeadLetterReader:
 
     def _send(self, producer: Producer, letter: Letter, payload: bytes) -> None:
         provenance = f"{self.topic}/{letter.place}".encode()
-        producer.produce(letter.topic, payload, key=letter.key, headers={PROVENANCE: provenance})
+        headers: dict[str, str | bytes | None] = {PROVENANCE: provenance}
+        if letter.tenant and self._tenant_header:
+            headers[self._tenant_header] = letter.tenant.encode()
+        producer.produce(letter.topic, payload, key=letter.key, headers=headers)
         producer.produce(
             self.topic, b"", partition=letter.partition, headers={MARK: letter.place.encode()}
         )
@@ -188,6 +194,7 @@ def _letter(message: KafkaMessage, headers: dict[str, str]) -> Letter:
         shards=int(headers.get("headrace.shards", 0)),
         key=message.key(),
         value=message.value() or b"",
+        tenant=headers.get(TENANT, ""),
     )
 
 

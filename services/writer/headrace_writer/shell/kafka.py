@@ -76,6 +76,8 @@ class GroupConfig:
     session_timeout_ms: int = 6_000
     fetch_backlog_kbytes: int = 32_768
     extra: Mapping[str, Any] = field(default_factory=dict)
+    tenant_header: str = ""
+    """The header that names a message's tenant; empty for none."""
 
     def client(self) -> dict[str, Any]:
         """What any client of these brokers needs."""
@@ -120,6 +122,7 @@ class GroupConsumer:
 
     def __init__(self, config: GroupConfig, rebalance: Rebalance, clock: Clock) -> None:
         self._topic = config.topic
+        self._tenant_header = config.tenant_header
         self._clock = clock
         self._rebalance = rebalance
         self._polled_at = clock.monotonic()
@@ -141,7 +144,7 @@ class GroupConsumer:
             if error is not None:
                 _raise_if_serious(error)
                 continue
-            messages.append(_taken(message))
+            messages.append(_taken(message, self._tenant_header))
         return messages
 
     def commit(self, positions: Mapping[int, Position]) -> CommitResult:
@@ -299,7 +302,7 @@ class RangeReader:
                         raise OffsetsGone(f"partition {partition} [{start}, {end}): {error.str()}")
                     _raise_if_serious(error)
                     continue
-                taken = _taken(message)
+                taken = _taken(message, self._config.tenant_header)
                 if taken.offset < end:
                     messages.append(taken)
                     nbytes += len(taken.value)
@@ -326,13 +329,23 @@ class RangeReader:
                 return low, high
 
 
-def _taken(message: KafkaMessage) -> Message:
-    """What a fetched message without error always has."""
+def _taken(message: KafkaMessage, tenant_header: str) -> Message:
+    """What a fetched message without error always has, and its tenant."""
     partition, offset = message.partition(), message.offset()
     assert partition is not None
     assert offset is not None
     _, timestamp_ms = message.timestamp()
-    return Message(partition, offset, timestamp_ms, message.key(), message.value() or b"")
+    tenant = _header(message, tenant_header) if tenant_header else b""
+    return Message(partition, offset, timestamp_ms, message.key(), message.value() or b"", tenant)
+
+
+def _header(message: KafkaMessage, name: str) -> bytes:
+    """The first header of a name, as valid UTF-8; empty without one."""
+    pairs: Any = message.headers() or ()
+    for key, value in pairs:
+        if key == name:
+            return bytes(value or b"").decode(errors="replace").encode()
+    return b""
 
 
 def topic_id(config: GroupConfig) -> str:

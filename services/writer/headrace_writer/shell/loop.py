@@ -211,6 +211,7 @@ class SignalLoop:
 
     def _begin(self) -> None:
         """Recover first, then the next batch, then the ends that nothing carries."""
+        self._store.refresh()
         now = self._clock.monotonic()
         new = self.ownership.unrecovered
         reason = self._backlog.closes(now)

@@ -82,6 +82,14 @@ class Replica:
         major, minor = self._client.connection.server_info.version_tuple()[:2]
         return major, minor
 
+    def knows_tokens(self) -> bool:
+        """Whether the server drops a repeated insert by its token, whatever it holds."""
+        try:
+            return self.version >= TOKEN_SINCE
+        except Exception as error:
+            self.close()
+            raise classify(error, str(self.address)) from error
+
     def layout(self, table: str) -> Layout:
         """The server's INSERT header. Raises Retryable or Fatal."""
         try:

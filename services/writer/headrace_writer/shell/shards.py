@@ -84,6 +84,10 @@ class Shard:
         self.on_acknowledged(self._until_done(once, failed))
         return clean
 
+    def knows_tokens(self) -> bool:
+        """Whether repeated inserts are dropped by their tokens."""
+        return self._until_done(Replica.knows_tokens, lambda _attempt: None)
+
     def layout(self, table: str) -> Layout:
         """The INSERT header, from whichever replica answers first."""
         return self._until_done(lambda replica: replica.layout(table), lambda _attempt: None)
@@ -170,6 +174,10 @@ class Shards:
 
     def __getitem__(self, number: int) -> Shard:
         return self.shards[number]
+
+    def know_tokens(self) -> bool:
+        """Whether every shard drops repeated inserts by their tokens."""
+        return all(shard.knows_tokens() for shard in self.shards)
 
     def each(self, jobs: Sequence[T], run: Callable[[T], R]) -> list[R]:
         """Run jobs on the workers, wait for all of them, then raise the first error if any."""
