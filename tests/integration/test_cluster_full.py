@@ -24,8 +24,8 @@ def test_every_part_is_healthy_and_every_table_replicated(cluster: Cluster) -> N
     assert all(found == servers for found in by_table.values()), by_table
 
 
-def test_prometheus_scrapes_gateways_writers_and_the_balancer(cluster: Cluster) -> None:
-    wanted = 2 + len(cluster.layout.gateways) + len(cluster.layout.writers)
+def test_prometheus_scrapes_gateways_writers_exporter_and_the_balancer(cluster: Cluster) -> None:
+    wanted = 3 + len(cluster.layout.gateways) + len(cluster.layout.writers)
     url = f"{cluster.json['prometheus']}/api/v1/targets?state=active"
     deadline = time.monotonic() + 30  # a scrape comes every five seconds
     while True:
