@@ -58,7 +58,7 @@ def generations(kube: Kube) -> dict[str, str]:
 
 def test_everything_is_available(release: Kube) -> None:
     deployments = release.get("deployments", "-n", NAMESPACE)
-    assert len(deployments) == 4
+    assert len(deployments) == 5
     for each in deployments:
         assert each["status"]["availableReplicas"] == each["spec"]["replicas"], each["metadata"]
     [agents] = release.get("daemonsets", "-n", NAMESPACE)
@@ -97,7 +97,7 @@ def test_an_upgrade_rolls_what_changed(release: Kube) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     after = generations(release)
     assert {name for name in before if before[name] != after[name]} == {
-        "writer-traces", "writer-metrics", "writer-logs",
+        "writer-traces", "writer-metrics", "writer-logs", "exporter",
     }  # fmt: skip
 
 

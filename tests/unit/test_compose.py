@@ -240,6 +240,10 @@ def test_settings_are_known_to_the_writer(name: str, monkeypatch: pytest.MonkeyP
         # From outside the container, and where the health check looks.
         assert settings.http_listen == "0.0.0.0:9464"
         assert services()[name]["healthcheck"]["test"][-2:] == ["9464", "/ready"]
+        balancer, _, port = settings.trace_endpoint.partition(":")
+        haproxy = (CONFIG / "haproxy" / "haproxy.cfg").read_text()
+        assert balancer in services()
+        assert f"listen otlp-grpc\n  bind :{port}\n" in haproxy
 
 
 def test_clickhouse_servers_are_the_cluster() -> None:

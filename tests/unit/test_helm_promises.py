@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace_native.spec import ROOT
+from headrace_schema.retention import DEFAULT_DAYS
 from headrace_writer import __main__ as command
 from headrace_writer import config
 from support.chart import (
@@ -74,8 +75,8 @@ def test_what_stays_is_probed_spread_and_budgeted(values: str) -> None:
         ports = {port["name"] for port in only["ports"]}
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             assert only[probe]["httpGet"]["port"] in ports, name
-        if name == "headrace-agent":
-            continue  # a DaemonSet has one pod a node: nothing to spread, no budget to keep
+        if name in ("headrace-agent", "headrace-exporter"):
+            continue  # one pod a node, or one at all: nothing to spread, no budget to keep
         labels = template["metadata"]["labels"]
         [budget] = [each for each in budgets if selects(each["spec"]["selector"], labels)]
         assert budget["spec"]["maxUnavailable"] == 1
@@ -137,7 +138,7 @@ def test_the_writer_knows_its_settings(values: str, monkeypatch: pytest.MonkeyPa
         for name, pod in pods(objects)
         if container(pod)["image"].startswith("headrace/writer")
     }
-    assert ran.keys() >= {*WRITERS, "headrace-migrate", "headrace-audit"}
+    assert ran.keys() >= {*WRITERS, "headrace-exporter", "headrace-migrate", "headrace-audit"}
     for name, pod in ran.items():
         for variable in [each for each in os.environ if each.startswith(config.PREFIX)]:
             monkeypatch.delenv(variable)
@@ -186,6 +187,39 @@ def test_tls_and_sasl_reach_the_writer() -> None:
     }
 
 
+def test_one_exporter_asks_about_the_signals_that_have_writers_here() -> None:
+    objects = rendered("production", "writer.logs.enabled=false", 'exporter.every="30s"')
+    one = of_kind(objects, "Deployment")["headrace-exporter"]["spec"]
+    # Two would count a topic's partitions twice.
+    assert (one["replicas"], one["strategy"]) == (1, {"type": "Recreate"})
+    given = variables(objects, one["template"])
+    assert given["HEADRACE_SIGNALS"] == "traces,metrics"
+    assert given["HEADRACE_HTTP_LISTEN"] == "0.0.0.0:9464"
+    arguments = command.make_parser().parse_args(container(one["template"])["args"])
+    assert (arguments.command, arguments.every.total_seconds()) == ("exporter", 30)
+    policies = of_kind(objects, "NetworkPolicy")
+    exporter, writer = (policies[f"headrace-{each}"]["spec"] for each in ("exporter", "job"))
+    assert exporter["egress"] == writer["egress"]
+    without = rendered("production", "exporter.enabled=false")
+    assert not [each for each in without if "exporter" in each["metadata"]["name"]]
+
+
+def test_metrics_are_scraped_under_the_names_that_alerts_know() -> None:
+    objects = rendered("production")
+    jobs = {}
+    for name, monitor in of_kind(objects, "PodMonitor").items():
+        [endpoint] = monitor["spec"]["podMetricsEndpoints"]
+        assert endpoint["honorLabels"] is True
+        [jobs[name]] = [
+            each["replacement"]
+            for each in endpoint["relabelings"]
+            if each.get("targetLabel") == "job"
+        ]
+    assert jobs == {f"headrace-{job}": job for job in ("writer", "exporter", "gateway", "agent")}
+    rules = str(of_kind(objects, "PrometheusRule"))
+    assert set(re.findall(r'job="(\w+)"', rules)) <= set(jobs.values())
+
+
 def test_guardrails_come_from_a_secret() -> None:
     objects = rendered(
         "default", 'writer.guardrails.secretName="rules"', 'writer.guardrails.hashKey="hash.key"'
@@ -230,10 +264,10 @@ def checksums(*changes: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("change", "rolled"),
     [
-        ("writer.settings.batch_max_bytes=50000000", [*WRITERS]),
+        ("writer.settings.batch_max_bytes=50000000", ["headrace-exporter", *WRITERS]),
         ("writer.logs.settings.batch_max_age_s=5", ["headrace-writer-logs"]),
         ('gateway.auth.secretName=""', ["headrace-agent", "headrace-gateway"]),
-        ("kafka.tls.enabled=true", ["headrace-gateway", *WRITERS]),
+        ("kafka.tls.enabled=true", ["headrace-exporter", "headrace-gateway", *WRITERS]),
         ("autoscaling.utilization=0.5", []),
     ],
 )
@@ -274,9 +308,10 @@ def test_migrations_come_first_and_alone() -> None:
     command.make_parser().parse_args(
         container(jobs["headrace-migrate"]["spec"]["template"])["args"]
     )
-    command.make_parser().parse_args(
+    kept = command.make_parser().parse_args(
         container(jobs["headrace-retention"]["spec"]["template"])["args"]
     )
+    assert [getattr(kept, rows) for rows in DEFAULT_DAYS] == [7, 30, 14, 3, 396]
     assert "headrace-retention" not in of_kind(rendered("default"), "Job")
 
 

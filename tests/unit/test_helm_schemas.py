@@ -24,6 +24,9 @@ from support.chart import (
     rendered,
 )
 
+# What etcd takes of a ConfigMap.
+MOST_BYTES = 1 << 20
+DASHBOARDS = {"cluster", "lag", "llm", "loadgen"}
 DEPLOYED = ("production", "kafka-trigger", "bring-your-own")
 
 
@@ -123,7 +126,13 @@ def test_what_is_deployed_is_what_the_sources_say() -> None:
     maps = of_kind(objects, "ConfigMap")
     for file in (sources / "grafana" / "dashboards").glob("*.json"):
         data = maps[f"headrace-dashboard-{file.stem}"]["data"]
+        assert len(data[file.name].encode()) < MOST_BYTES
         assert yaml.safe_load(data[file.name]) == yaml.safe_load(file.read_text())
+    made = {n.removeprefix("headrace-dashboard-") for n in maps if "-dashboard-" in n}
+    assert made == DASHBOARDS
+    for file in (sources / "grafana" / "provisioning" / "alerting").glob("*.yaml"):
+        alerts = maps[f"headrace-alerts-{file.stem}"]
+        assert yaml.safe_load(alerts["data"][file.name]) == yaml.safe_load(file.read_text())
     for name, key in (("gateway", "10-gateway.yaml"), ("agent", "10-agent.yaml")):
         source = (ROOT / "services" / "gateway" / f"{name}.yaml").read_text()
         assert maps[f"headrace-{name}"]["data"][key].strip() == source.strip()

@@ -146,6 +146,9 @@ def test_the_notes_warn_of_what_is_missing() -> None:
     assert done.returncode == 0, done.stderr
     assert "monitoring.rules is off" in done.stdout
     assert "without a token" in done.stdout
+    assert "HeadraceNoExporter" not in done.stdout
+    done = helm("install", "headrace", CHART, "--dry-run=client", "--set", "monitoring.rules=true")
+    assert "HeadraceNoExporter fires unless" in done.stdout
 
 
 @pytest.mark.parametrize(
