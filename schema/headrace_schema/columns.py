@@ -12,7 +12,7 @@ IngestId (the number of the insert that brought the row), Environment and Tenant
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from headrace_schema import genai_tables
+from headrace_schema import genai_tables, ledger_table
 from headrace_schema.model import (
     ATTRIBUTES,
     DELTA,
@@ -289,38 +289,6 @@ SUMMARY = _metric_table(
     _FLAGS,
 )
 
-# The writer's own books: one row per stored batch and Kafka partition, and which blocks the batch
-# became. The audit holds it against the topic and the tables.
-LEDGER = Table(
-    name="otel_ingest_ledger",
-    columns=(
-        Column("PlannedAt", TIME, DELTA),
-        Column("Topic", LABEL),
-        Column("TopicId", LABEL),
-        Column("Partition", "Int32"),
-        Column("StartOffset", "Int64", DELTA),
-        Column("EndOffset", "Int64", DELTA),
-        Column("PayloadHash", "UInt64"),
-        Column("Bytes", "UInt64"),
-        Column("Rejected", "UInt32"),
-        Column("Excluded", "UInt32"),
-        Column("Verified", "UInt8"),
-        Column(
-            "Blocks",
-            fields=(
-                ("Table", LABEL),
-                ("Shard", "UInt16"),
-                ("IngestId", "UInt64"),
-                ("Rows", "UInt64"),
-                ("Revision", "UInt16"),
-            ),
-        ),
-        Column("Plan", "String"),
-    ),
-    time="PlannedAt",
-    order_by=("Topic", "TopicId", "Partition", "StartOffset"),
-)
-
 TABLES: Mapping[str, Table] = MappingProxyType(
     {
         table.name: table
@@ -333,7 +301,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             HISTOGRAM,
             EXPONENTIAL_HISTOGRAM,
             SUMMARY,
-            LEDGER,
+            ledger_table.LEDGER,
             genai_tables.USAGE,
             genai_tables.PRICES,
             genai_tables.CONTENT,
