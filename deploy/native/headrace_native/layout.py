@@ -3,12 +3,12 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from headrace_native.component import Component, Gateway, Replica, Writer
 from headrace_native.spec import ROOT, SIGNALS, Spec
 
 CACHE = ROOT / ".cache"
@@ -29,59 +29,6 @@ BROKER_MESSAGE_BYTES = 18 << 20
 
 # Debian puts ZooKeeper's jar in /usr/share/java; its manifest names the jars it needs.
 ZOOKEEPER_CLASSPATH = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-simple.jar"
-
-
-@dataclass(frozen=True)
-class Component:
-    """One supervised process.
-
-    `ports`: what it listens on, by the name of the setting in cluster.toml's [ports].
-    `files`: configuration files; the process is restarted when one of them changes.
-    `stop_seconds`: how long it may take to end after SIGTERM.
-    """
-
-    name: str
-    kind: str
-    command: tuple[str, ...]
-    ports: Mapping[str, int]
-    environment: Mapping[str, str] = field(default_factory=dict)
-    files: tuple[Path, ...] = ()
-    stop_seconds: int = 20
-
-
-@dataclass(frozen=True)
-class Replica:
-    """One ClickHouse server. `shard` and `replica` count from 1."""
-
-    shard: int
-    replica: int
-    tcp: int
-    http: int
-    interserver: int
-
-    @property
-    def name(self) -> str:
-        return f"clickhouse-{self.shard}-{self.replica}"
-
-
-@dataclass(frozen=True)
-class Gateway:
-    """One gateway Collector and its ports."""
-
-    name: str
-    grpc: int
-    http: int
-    health: int
-    metrics: int
-
-
-@dataclass(frozen=True)
-class Writer:
-    """One writer process; `port` serves /metrics, /live and /ready."""
-
-    name: str
-    signal: str
-    port: int
 
 
 class Layout:

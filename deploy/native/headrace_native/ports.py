@@ -7,8 +7,8 @@ from pathlib import Path
 
 import psutil
 
+from headrace_native.component import Component
 from headrace_native.errors import ClusterError
-from headrace_native.layout import Component
 
 
 def taken(port: int) -> bool:

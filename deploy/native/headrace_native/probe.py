@@ -9,7 +9,8 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from headrace_native import clickhouse
-from headrace_native.layout import Component, Layout
+from headrace_native.component import Component
+from headrace_native.layout import Layout
 
 TIMEOUT_SECONDS = 2.0
 

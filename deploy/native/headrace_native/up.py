@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from headrace_native import diagnose, ports, probe, render, topics
+from headrace_native.component import Component
 from headrace_native.errors import ClusterError, ComponentFailedError, UsageError
-from headrace_native.layout import CACHE, VENV_BIN, Component, Layout, java, program
+from headrace_native.layout import CACHE, VENV_BIN, Layout, java, program
 from headrace_native.supervise import (
     POLL_SECONDS,
     Supervisor,
