@@ -53,6 +53,10 @@ class World:
         now_ms = int(self.clock.now() * 1000)
         self.broker.produce(partition, builders.traces(*made).SerializeToString(), now_ms)
 
+    def offsets(self) -> dict[int, int]:
+        """The committed one of each partition."""
+        return {p: offset for p, (offset, _) in self.broker.committed.items()}
+
     def writer(self, *partitions: int, max_bytes: int = 1 << 20) -> "Writer":
         return Writer(self, partitions, max_bytes)
 

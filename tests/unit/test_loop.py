@@ -1,4 +1,4 @@
-"""The consume loop against Kafka and ClickHouse in memory: order of effects, rebalances, faults."""
+"""The consume loop against Kafka and ClickHouse in memory: order of effects, faults."""
 
 import pytest
 
@@ -19,17 +19,13 @@ def world() -> World:
     return World()
 
 
-def offsets(world: World) -> dict[int, int]:
-    return {p: offset for p, (offset, _) in world.broker.committed.items()}
-
-
 def test_records_are_stored_and_then_committed(world: World) -> None:
     for partition in (0, 1, 1):
         world.produce(partition)
     writer = world.writer(0, 1, 2)
     writer.store_what_is_there()
     assert world.shards.rows(TABLE) == 12
-    assert offsets(world) == {0: 0, 1: 0}, "only the plan, at the start"
+    assert world.offsets() == {0: 0, 1: 0}, "only the plan, at the start"
     world.clock.sleep(10)
     writer.turns()
     assert world.broker.committed == {0: (1, ""), 1: (2, "")}
@@ -221,64 +217,6 @@ def test_who_cannot_catch_up_is_ready_after_two_minutes(world: World) -> None:
     assert (before, writer.loop.catching_up) == (True, False)
 
 
-def test_a_revoke_finishes_the_batch_and_commits_its_end(world: World) -> None:
-    world.produce(0)
-    world.produce(1)
-    writer = world.writer(0, 1)
-    writer.store_what_is_there()
-    writer.member.revoke(1)
-    writer.turns()
-    assert world.broker.committed[1] == (1, "")
-    assert writer.loop.ownership.held == {0}
-
-
-def test_a_revoke_that_cannot_finish_leaves_the_plan_to_the_next_owner(world: World) -> None:
-    world.produce(0)
-    writer = world.writer(0)
-    writer.turns()
-    writer.executor.held = True
-    world.clock.sleep(AGE_S)
-    writer.loop.turn()
-    writer.member.revoke(0)
-    writer.loop.turn()
-    assert decode_plan(world.broker.committed[0][1]) is not None
-    heir = world.writer(0)
-    heir.turns()
-    assert world.shards.rows(TABLE) == 4
-    writer.executor.release()
-    writer.turns()
-    assert world.shards.rows(TABLE) == 4, "the late insert is the same block"
-
-
-def test_a_lost_partition_is_never_committed(world: World) -> None:
-    world.produce(0)
-    writer = world.writer(0)
-    writer.store_what_is_there()
-    before = dict(world.broker.committed)
-    writer.member.lose(0)
-    world.clock.sleep(60)
-    writer.turns(5)
-    assert world.broker.committed == before
-
-
-def test_a_writer_that_died_after_its_plan_is_finished_by_the_next(world: World) -> None:
-    world.produce(0)
-    world.produce(1)
-    dead = world.writer(0, 1)
-    dead.turns()
-    dead.executor.held = True
-    world.clock.sleep(AGE_S)
-    dead.turns()
-    for replays in (1, 0):
-        heir = world.writer(0, 1)
-        heir.store_what_is_there()
-        world.clock.sleep(10)
-        heir.turns()
-        assert heir.metric("plan_replays_total", signal="traces") == replays
-    assert world.shards.rows(TABLE) == 8
-    assert offsets(world) == {0: 1, 1: 1}
-
-
 def test_offsets_that_were_reset_double_nothing(world: World) -> None:
     world.produce(0)
     first = world.writer(0)
@@ -373,22 +311,6 @@ def rows_per_message(world: World, shard: int = 1) -> list[int]:
     )
 
 
-def test_what_does_not_end_within_the_drain_deadline_is_left_as_planned(world: World) -> None:
-    writer = world.writer(0)
-    writer.turns()
-    world.produce(0)
-    writer.turns()
-    world.clock.sleep(AGE_S)
-    writer.executor.held = True
-    polled = iter([False, True])
-    writer.loop.run(lambda: next(polled))
-    assert writer.loop.given_up
-    assert writer.member.closed
-    offset, plan = world.broker.committed[0]
-    assert offset == 0
-    assert decode_plan(plan) is not None, "whoever comes next finds it"
-
-
 def test_a_doubtful_acknowledgement_is_counted(world: World) -> None:
     world.produce(0, spans=8)
     for shard in world.shards.shards:
@@ -397,17 +319,6 @@ def test_a_doubtful_acknowledgement_is_counted(world: World) -> None:
     writer.store_what_is_there()
     assert world.ledger.ranges == {(0, 0, 1): True}
     assert world.shards.rows(TABLE) == 8
-
-
-def test_stopping_stores_and_commits_what_was_fetched(world: World) -> None:
-    writer = world.writer(0)
-    writer.turns()
-    world.produce(0)
-    polled = iter([False, False, True])
-    writer.loop.run(lambda: next(polled))
-    assert world.shards.rows(TABLE) == 4
-    assert world.broker.committed[0] == (1, "")
-    assert writer.member.closed
 
 
 def test_what_was_queued_before_a_seek_is_not_taken_for_what_follows(world: World) -> None:
