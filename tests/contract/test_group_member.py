@@ -2,184 +2,20 @@
 stand, and Kafka through `GroupConsumer` and `RangeReader`."""
 
 import time
-import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from headrace_writer.core.backlog import Message
 from headrace_writer.core.delivery_effects import CommitResult, Position
 from headrace_writer.core.delivery_plan import MAX_PLAN_BYTES, Plan, Range
 from headrace_writer.errors import Fatal, Retryable
 from headrace_writer.shell.batch_store import OffsetsGone
-from headrace_writer.shell.clock import SystemClock
-from headrace_writer.shell.kafka import GroupConfig, GroupConsumer, RangeReader
-from headrace_writer.shell.loop import GroupMember
 from support.cluster import Cluster
-from support.local_broker import LocalBroker, LocalMember
-from support.timing import ManualClock
+from support.consumer_group import PARTITIONS, T0_MS, Group, KafkaGroup, LocalGroup, Member
 
-PARTITIONS = 4
 ALL = set(range(PARTITIONS))
-T0_MS = 1_790_000_000_000
-
-
-class Member:
-    """A member and its listener: remembers callbacks and what was fetched."""
-
-    def __init__(self) -> None:
-        self.consumer: GroupMember
-        self.held: set[int] = set()
-        self.calls: list[str] = []
-        self.fetched: list[Message] = []
-        self.when_revoked: Callable[[list[int]], None] = lambda _partitions: None
-
-    def assigned(self, partitions: list[int]) -> None:
-        assert not self.held & set(partitions)
-        self.calls.append("assigned")
-        self.held |= set(partitions)
-
-    def revoked(self, partitions: list[int]) -> None:
-        self.calls.append("revoked")
-        self.when_revoked(partitions)
-        self.held -= set(partitions)
-
-    def lost(self, partitions: list[int]) -> None:
-        self.calls.append("lost")
-        self.held -= set(partitions)
-
-    def poll(self) -> None:
-        self.fetched += self.consumer.poll(100, 0.05)
-
-    def offsets(self, partition: int) -> list[int]:
-        """Of what was fetched, in the order it came."""
-        return [message.offset for message in self.fetched if message.partition == partition]
-
-
-class Group(Protocol):
-    """One topic with its group."""
-
-    patience_s: float
-    """How long what should happen may take."""
-    quiet_s: float
-    """How long what should not happen is waited for."""
-
-    def produce(self, partition: int, *values: bytes) -> None:
-        """Keyed by the value's first byte, stamped one millisecond after the other from T0_MS."""
-
-    def delete_before(self, partition: int, offset: int) -> None:
-        """As retention does."""
-
-    def join(self, *, poll_at_least_every_s: float = 300.0) -> Member:
-        """One member more."""
-
-    def fall_silent(self, member: Member) -> None:
-        """From now on the member is not polled, longer than it said."""
-
-    def read(self, plan: Plan) -> list[Message]:
-        """By offset, outside the group."""
-
-    def close(self) -> None: ...
-
-
-class LocalGroup:
-    patience_s = 0.2
-    quiet_s = 0.0
-
-    def __init__(self) -> None:
-        self.broker = LocalBroker(PARTITIONS)
-        self.members: dict[Member, LocalMember] = {}
-
-    def produce(self, partition: int, *values: bytes) -> None:
-        for at, value in enumerate(values):
-            self.broker.produce(partition, value, T0_MS + at, value[:1])
-
-    def delete_before(self, partition: int, offset: int) -> None:
-        self.broker.delete_before(partition, offset)
-
-    def join(self, *, poll_at_least_every_s: float = 300.0) -> Member:
-        member = Member()
-        member.consumer = self.members[member] = self.broker.join(member)
-        return member
-
-    def fall_silent(self, member: Member) -> None:
-        self.broker.expel(self.members[member])
-
-    def read(self, plan: Plan) -> list[Message]:
-        return self.broker.read(plan)
-
-    def close(self) -> None:
-        pass
-
-
-class KafkaGroup:
-    patience_s = 20.0
-    quiet_s = 0.4
-
-    def __init__(self, bootstrap: str, protocol: str) -> None:
-        name = f"contract-{uuid.uuid4().hex[:8]}"
-        self._admin = AdminClient({"bootstrap.servers": bootstrap})
-        # T0_MS lies behind any retention time: only `delete_before` may delete.
-        for_ever = {"retention.ms": "-1"}
-        done(self._admin.create_topics([NewTopic(name, PARTITIONS, 1, config=for_ever)]))
-        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0})
-        self._config = GroupConfig(bootstrap, name, name, protocol, extra={"log_level": 3})
-        self._members: list[Member] = []
-
-    def produce(self, partition: int, *values: bytes) -> None:
-        for at, value in enumerate(values):
-            self._producer.produce(
-                self._config.topic, value, value[:1], partition, timestamp=T0_MS + at
-            )
-        assert self._producer.flush(20) == 0
-
-    def delete_before(self, partition: int, offset: int) -> None:
-        place = TopicPartition(self._config.topic, partition, offset)
-        done(self._admin.delete_records([place]))
-
-    def join(self, *, poll_at_least_every_s: float = 300.0) -> Member:
-        member = Member()
-        extra = {**self._config.extra, "max.poll.interval.ms": int(poll_at_least_every_s * 1000)}
-        if self._config.protocol == "classic":
-            # A member learns of a rebalance at its next heartbeat, by default after 3 s.
-            extra["heartbeat.interval.ms"] = 200
-        config = replace(self._config, extra=extra)
-        member.consumer = GroupConsumer(config, member, HastyClock())
-        self._members.append(member)
-        return member
-
-    def fall_silent(self, member: Member) -> None:
-        """Nothing to do: who is not polled is silent."""
-
-    def read(self, plan: Plan) -> list[Message]:
-        return RangeReader(self._config, SystemClock()).read(plan)
-
-    def close(self) -> None:
-        for member in self._members:
-            member.when_revoked = lambda _partitions: None
-            member.consumer.close()
-        done(self._admin.delete_topics([self._config.topic]))
-
-
-class HastyClock(ManualClock):
-    """Goes ten times as fast: a seek that cannot succeed gives up after 1 s instead of 10."""
-
-    def monotonic(self) -> float:
-        return 10 * time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds / 10)
-
-
-def done(futures: dict[Any, "Future[Any]"]) -> None:
-    """Wait for an admin client's requests; raises the first error."""
-    for future in futures.values():
-        future.result(20)
 
 
 def kafka(protocol: str) -> Any:
