@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,41 +12,19 @@ from headrace_loadgen import __main__ as command
 from headrace_loadgen import run as runs
 from headrace_loadgen.generate import Signal
 from headrace_loadgen.probe import Lag
-from headrace_loadgen.report import Objectives, Outcome
 from headrace_loadgen.send import Tally
-from headrace_loadgen.store import Found, Store, StoreUnreachable, Verdict, judge
-
-RECORDS = 10
-OBJECTIVES = Objectives(min_rate_ratio=0.98, max_metric_lag_p99_s=10.0)
-
-
-def there(*indexes: int) -> Found:
-    """What a query finds of one request of which these records are visible."""
-    return Found(len(indexes), sum(indexes), sum(index * index for index in indexes))
-
-
-WHOLE = there(*range(RECORDS))
-TWICE = there(*range(RECORDS), *range(RECORDS))
-
-
-def tally(
-    acked: dict[int, int], refused: dict[int, int] | None = None, signal: Signal = "traces"
-) -> Tally:
-    """`acked` and `refused`: request number → attempts."""
-    refused = refused or {}
-    return Tally(
-        signal,
-        acked=acked,
-        refused=refused,
-        records=RECORDS,
-        sent_requests=len(acked) + len(refused),
-    )
-
-
-def counts(verdict: Verdict) -> dict[str, int]:
-    """What is not zero, without `acked`."""
-    names = ("visible", "lost", "duplicated", "resent_doubled", "unacked_visible", "unsettled")
-    return {name: getattr(verdict, name) for name in names if getattr(verdict, name)}
+from headrace_loadgen.store import Found, Store, StoreUnreachable, judge
+from support.loadgen_outcome import (
+    OBJECTIVES,
+    RECORDS,
+    TWICE,
+    WHOLE,
+    counts,
+    outcome,
+    tally,
+    there,
+    verdicts,
+)
 
 
 def test_all_there_once_is_a_clean_verdict() -> None:
@@ -120,29 +97,6 @@ def test_a_request_never_acknowledged_may_be_there_as_often_as_it_was_sent() -> 
 def test_examples_are_a_few() -> None:
     verdict = judge(tally(dict.fromkeys(range(1, 100), 1)), {})
     assert (verdict.lost, len(verdict.examples)) == (990, 5)
-
-
-def outcome(**changes: Any) -> Outcome:
-    """A clean run: 1,000 spans and 500 points asked for and reached in ten seconds."""
-    spans = tally(dict.fromkeys(range(1, 1_001), 1))
-    points = tally(dict.fromkeys(range(1, 501), 1), signal="metrics")
-    spans.latencies_s, points.latencies_s = [0.1, 0.3], [0.2]
-    found = dict.fromkeys(spans.acked, WHOLE)
-    fields: dict[str, Any] = {
-        "asked": {"traces": 1_000.0, "metrics": 500.0, "logs": 0.0},
-        "seconds": 10.0,
-        "tallies": {"traces": spans, "metrics": points},
-        "verdicts": {"traces": judge(spans, found), "metrics": judge(points, found)},
-        "lag": Lag([1.0] * 98 + [3.0, 4.0], [(1_764_000_000.12345, 1.0)]),
-        "cpu_seconds": {"loadgen": 1.5, "writer-spans": 2.5},
-        "memory_mib": {"loadgen": 80.0, "writer-spans": 120.0},
-        "settings": {"seed": 1},
-    }
-    return Outcome(**{**fields, **changes})
-
-
-def verdicts(found: dict[int, Found]) -> dict[str, Verdict]:
-    return {"traces": judge(tally({1: 1, 2: 1}), found)}
 
 
 def refused_tally() -> dict[str, Tally]:
@@ -268,135 +222,3 @@ def test_verification_ends_at_its_deadline(run: runs.Run) -> None:
 def test_a_duplicate_is_final_at_the_first_look(run: runs.Run) -> None:
     store = ScriptedStore({1: TWICE}, {1: WHOLE})
     assert run._verify(store, tally({1: 1}), math.inf).duplicated == 10
-
-
-def exit_code(monkeypatch: pytest.MonkeyPatch, end: Outcome | Exception, *flags: str) -> int:
-    """Of `loadgen`, when its run ends like that."""
-
-    def go(self: runs.Run) -> Outcome:
-        if isinstance(end, Exception):
-            raise end
-        return end
-
-    monkeypatch.setattr(runs.Run, "go", go)
-    try:
-        return command.main([*flags])
-    except SystemExit as ended:
-        return int(ended.code or 0)
-
-
-def test_the_exit_code_tells_pass_fail_and_unreachable(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert exit_code(monkeypatch, outcome()) == 0
-    assert "verdict PASS" in capsys.readouterr().out
-    assert exit_code(monkeypatch, outcome(verdicts=verdicts({}))) == 1
-    printed = capsys.readouterr().out
-    assert "did not hold: 20 acknowledged records are not visible" in printed
-    assert "traces request 1: 0 of 10 records" in printed
-    assert exit_code(monkeypatch, outcome(verdicts={}), "--no-verify") == 0
-    assert exit_code(monkeypatch, StoreUnreachable("ClickHouse at x:1 (--clickhouse): no")) == 3
-    assert exit_code(monkeypatch, ConnectionError("y:1 (--endpoint)")) == 3
-    said = capsys.readouterr().err
-    assert said == "loadgen: ClickHouse at x:1 (--clickhouse): no\nloadgen: y:1 (--endpoint)\n"
-
-
-def test_an_objective_can_be_moved_by_its_flag(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    slow = outcome(seconds=12.5)
-    assert exit_code(monkeypatch, slow, "--quiet") == 1
-    assert exit_code(monkeypatch, slow, "--quiet", "--min-rate-ratio", "0.8") == 0
-    assert exit_code(monkeypatch, outcome(), "--quiet", "--max-metric-lag-p99", "2") == 1
-
-
-@pytest.mark.parametrize("path", ["result.json", "new/folder/result.json", "-"])
-def test_the_json_goes_where_it_was_asked_for(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], path: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert exit_code(monkeypatch, outcome(), "--json", path) == 0
-    printed = capsys.readouterr().out
-    text = printed if path == "-" else Path(path).read_text()
-    assert json.loads(text)["verdict"] == "PASS"
-
-
-def test_a_search_writes_its_own_json_and_page(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Every run holds, so the answer is the most that is tried."""
-    monkeypatch.chdir(tmp_path)
-    flags = ("--find-max", "--rate", "1000", "--metrics-rate", "500", "--min-rate-ratio", "0")
-    assert (
-        exit_code(monkeypatch, outcome(), *flags, "--json", "max.json", "--report", "p.html") == 0
-    )
-    found = json.loads(Path("max.json").read_text())
-    assert found["held"] == {"spans": 64_000, "points": 32_000}
-    assert "64,000 spans/s + 32,000 points/s held twice" in Path("p.html").read_text()
-    said = capsys.readouterr()
-    assert "64,000 spans/s" in said.out
-    assert "so far: held 2,000 spans/s" in said.err
-
-
-def test_a_run_that_did_not_end_leaves_no_json(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert exit_code(monkeypatch, ConnectionError("nobody"), "--json", "new/result.json") == 3
-    assert not Path("new/result.json").exists()
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        (["--rate", "fast"], "argument --rate: 'fast' is not a number from 0 to 100,000,000"),
-        (["--rate", "-1"], "argument --rate: '-1' is not a number"),
-        (["--rate", "nan"], "argument --rate: 'nan' is not a number"),
-        (["--rate", "inf"], "argument --rate: 'inf' is not a number"),
-        (["--rate", "0"], "nothing to send: every rate is 0"),
-        (["--find-max"], "--find-max holds rates to the lag of metrics: give --metrics-rate"),
-        (["--find-max", "--metrics-rate", "9", "--no-verify"], "leave --no-verify away"),
-        (["--duration", "0"], "argument --duration: '0' is not a number from 0.001 to 3,600"),
-        (["--duration", "4000"], "argument --duration: '4000' is not a number"),
-        (["--request-records", "0"], "'0' is not a number from 1 to 1,000,000"),
-        # A point's index has 20 bits; this many would be verified wrongly.
-        (["--request-records", "2000000"], "'2000000' is not a number from 1 to 1,000,000"),
-        (["--request-records", "1.5"], "'1.5' is not a number"),
-        (["--connections", "0"], "argument --connections: '0' is not a number from 1 to 256"),
-        (["--min-rate-ratio", "nan"], "'nan' is not a number from 0 to 1"),
-        (["--profile", "huge"], "argument --profile: invalid choice: 'huge'"),
-        (["--unknown"], "unrecognized arguments: --unknown"),
-        (["--clickhouse", "nowhere"], "'nowhere' is not host:port"),
-        (["--cluster", "missing.json"], "No such file or directory: 'missing.json'"),
-        (["--cluster", "odd.json"], "odd.json does not describe a cluster (KeyError('otlp'))"),
-        (["--json", "odd.json/result.json"], "File exists: 'odd.json'"),
-    ],
-)
-def test_bad_usage_ends_with_2_and_says_why(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    flags: list[str],
-    message: str,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("odd.json").write_text('{"clickhouse": {"shards": []}}')
-    assert exit_code(monkeypatch, outcome(), *flags) == 2
-    assert message in capsys.readouterr().err
-
-
-def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        command.main(["--help"])
-    assert ended.value.code == 0
-    assert "loadgen --rate 100000 --metrics-rate 50000 --duration 60" in capsys.readouterr().out
-
-
-def test_the_page_names_every_flag_and_every_key_of_the_json() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "loadgen.md").read_text()
-    flags = re.findall(r"--[a-z-]+", command.make_parser().format_help())
-    missing = {flag for flag in flags if flag not in page} - {"--help", "--version"}
-    assert not missing
-    assert not [key for key in outcome().document(OBJECTIVES) if f"`{key}`" not in page]
