@@ -4,7 +4,7 @@ use crate::any::scan_pair;
 use crate::check;
 use crate::guard::{Guard, Place};
 use crate::json::{push_repaired, push_text};
-use crate::map::Pairs;
+use crate::pairs::Pairs;
 use crate::text::Repair;
 use crate::wire::{Range, Reader, Result};
 

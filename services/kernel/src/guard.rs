@@ -8,7 +8,7 @@ use crate::any::{scan_pair, simple_pair, Any, Kind};
 use crate::buffer::push_len;
 use crate::dict::same;
 use crate::json::push_text;
-use crate::map::{Pairs, SLACK};
+use crate::pairs::{Pairs, SLACK};
 use crate::redact;
 use crate::sip::sip_hash_128;
 use crate::text::{is_utf8, push_hex, Repair};

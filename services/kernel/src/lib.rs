@@ -25,6 +25,7 @@ mod map;
 mod metric;
 mod metrics;
 mod number;
+mod pairs;
 mod points;
 mod redact;
 #[cfg(feature = "python")]

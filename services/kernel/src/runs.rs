@@ -1,6 +1,6 @@
 //! Runs of rows that share a resource, a scope and a metric.
 
-use crate::map::Pairs;
+use crate::pairs::Pairs;
 
 /// Generations of what several rows share. Zero: nothing encoded here yet.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
