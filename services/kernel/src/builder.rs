@@ -3,7 +3,8 @@
 use crate::context::Look;
 use crate::frame::Buffers;
 use crate::layout::LayoutError;
-use crate::spec::{Signal, Spec};
+use crate::signal::Signal;
+use crate::spec::Spec;
 use crate::table::{Block, Table};
 use crate::wire::{Reject, Result};
 use crate::work::{Limits, Treatment, Work, LIMITS};

@@ -31,6 +31,7 @@ mod redact;
 #[cfg(feature = "python")]
 mod rules;
 mod runs;
+mod signal;
 mod sip;
 mod spec;
 mod table;
@@ -51,8 +52,9 @@ pub use builder::{Appended, Builder, Header, Target};
 pub use city::{city_hash_128, city_hash_64};
 pub use guard::{Action, Guard, Place, Rule};
 pub use layout::LayoutError;
+pub use signal::Signal;
 pub use sip::sip_hash_128;
-pub use spec::{Signal, Spec};
+pub use spec::Spec;
 pub use table::Block;
 pub use tiers::Tiers;
 pub use wire::Reject;

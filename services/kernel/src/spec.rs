@@ -310,46 +310,10 @@ pub static SUMMARY: Spec = metric_table!["otel_metrics_summary"
     "ValueAtQuantiles.Value" Double 0,
 ];
 
-/// A kind of telemetry; each has its own topic, tables and writer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    Traces,
-    Metrics,
-    Logs,
-}
-
-impl Signal {
-    pub fn named(name: &str) -> Option<Signal> {
-        match name {
-            "traces" => Some(Signal::Traces),
-            "metrics" => Some(Signal::Metrics),
-            "logs" => Some(Signal::Logs),
-            _ => None,
-        }
-    }
-
-    /// The signal's tables, in the order in which decoders number them.
-    pub fn tables(self) -> &'static [&'static Spec] {
-        static TABLES: [&Spec; 7] = [
-            &TRACES,
-            &LOGS,
-            &GAUGE,
-            &SUM,
-            &HISTOGRAM,
-            &EXPONENTIAL_HISTOGRAM,
-            &SUMMARY,
-        ];
-        match self {
-            Signal::Traces => &TABLES[..1],
-            Signal::Logs => &TABLES[1..2],
-            Signal::Metrics => &TABLES[2..],
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signal::Signal;
 
     fn number(spec: &Spec, name: &str) -> usize {
         spec.fields.iter().position(|f| f.name == name).unwrap()
