@@ -2,7 +2,8 @@
 
 use crate::any::scan_pair;
 use crate::check;
-use crate::guard::{Guard, Place};
+use crate::guard::Guard;
+use crate::guard_rule::Place;
 use crate::json::{push_repaired, push_text};
 use crate::pairs::Pairs;
 use crate::text::Repair;

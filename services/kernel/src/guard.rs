@@ -1,146 +1,17 @@
 //! Guardrails: rules that drop, rename, hash, cut, map or redact attributes and bodies.
 //!
 //! `core/guardrails.py` reads the rules' file, `core/reference_guard.py` is the same in readable
-//! form. What the rules make of a key is worked out once and kept, so that a record of known keys
-//! costs a comparison per attribute.
+//! form. What the rules make of a key is worked out once and kept (`guard_steps`), so that a record
+//! of known keys costs a comparison per attribute.
 
 use crate::any::{scan_pair, simple_pair, Any, Kind};
 use crate::buffer::push_len;
-use crate::dict::same;
+use crate::guard_rule::{rewrite, Action, Place, Rule, PLACES};
+use crate::guard_steps::{Known, MOST_OF_NUMBER};
 use crate::json::push_text;
 use crate::pairs::{Pairs, SLACK};
-use crate::redact;
-use crate::sip::sip_hash_128;
-use crate::text::{is_utf8, push_hex, Repair};
-use crate::tiers::Tiers;
+use crate::text::{is_utf8, Repair};
 use crate::wire::{Range, Result};
-use std::collections::HashMap;
-
-/// Where a list of attributes stands, or a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    Resource,
-    Scope,
-    Span,
-    Event,
-    Link,
-    Log,
-    Point,
-    Exemplar,
-    Body,
-}
-
-pub const PLACES: [(&str, Place); 9] = [
-    ("resource", Place::Resource),
-    ("scope", Place::Scope),
-    ("span", Place::Span),
-    ("event", Place::Event),
-    ("link", Place::Link),
-    ("log", Place::Log),
-    ("point", Place::Point),
-    ("exemplar", Place::Exemplar),
-    ("body", Place::Body),
-];
-
-impl Place {
-    pub fn named(name: &str) -> Option<Place> {
-        PLACES.iter().find(|(n, _)| *n == name).map(|&(_, p)| p)
-    }
-}
-
-/// What a rule does to an attribute that it is for.
-pub enum Action {
-    Drop,
-    /// Drops what it is not for.
-    Allow,
-    /// Keeps the first so many of a list.
-    Cap(usize),
-    Rename(Vec<u8>),
-    Hash,
-    Truncate(usize),
-    Map(Tiers),
-    Redact {
-        secrets: bool,
-        emails: bool,
-    },
-}
-
-impl Action {
-    /// Whether it looks at the value.
-    fn of_text(&self) -> bool {
-        use Action::*;
-        matches!(self, Hash | Truncate(_) | Map(_) | Redact { .. })
-    }
-}
-
-pub struct Rule {
-    pub action: Action,
-    /// Exact keys, or with `*` at an end or at both.
-    pub keys: Vec<Vec<u8>>,
-    pub places: Vec<Place>,
-}
-
-impl Rule {
-    fn is_for(&self, key: &[u8]) -> bool {
-        self.keys.iter().any(|pattern| fits(pattern, key))
-    }
-}
-
-fn fits(pattern: &[u8], key: &[u8]) -> bool {
-    match pattern {
-        [b'*'] => true,
-        [b'*', middle @ .., b'*'] => {
-            middle.is_empty() || key.windows(middle.len()).any(|window| window == middle)
-        }
-        [b'*', end @ ..] => key.ends_with(end),
-        [start @ .., b'*'] => key.starts_with(start),
-        _ => pattern == key,
-    }
-}
-
-/// The rules that a key meets, in order.
-struct Steps {
-    key: Vec<u8>,
-    rules: Box<[u16]>,
-    /// Some step looks at values.
-    of_text: bool,
-    /// Those that do find nothing in a number.
-    not_numbers: bool,
-    /// What a value must be for all of them to leave it as it is, if that can be told at a
-    /// glance: steps that cut, redact or cap only.
-    glance: Option<Glance>,
-}
-
-struct Glance {
-    /// Longest text that is not cut.
-    most: usize,
-    redacts: bool,
-}
-
-impl Glance {
-    /// Whether a value surely stays as it is. It need not be valid UTF-8: a repair makes a byte
-    /// three, and none of them is part of what is looked for.
-    #[inline(always)]
-    fn lets_pass(&self, value: &[u8]) -> bool {
-        3 * value.len() <= self.most && !(self.redacts && redact::suspicious(value))
-    }
-}
-
-/// Longest text of a bool or number.
-const MOST_OF_NUMBER: usize = 32;
-
-/// Steps of the keys seen at one place.
-#[derive(Default)]
-struct Known {
-    steps: Vec<Steps>,
-    by_key: HashMap<Vec<u8>, u32>,
-    /// Number of the steps by place in the list before: the n-th key is usually the same again.
-    hints: Vec<u32>,
-}
-
-/// Keys kept per place, so that no sender fills the memory.
-const MOST_KEYS: usize = 4096;
-const MOST_HINTS: usize = 128;
 
 /// What becomes of one attribute.
 enum Fate {
@@ -214,23 +85,10 @@ impl Guard {
         self.counts.copy_from_slice(&self.mark);
     }
 
-    /// The number of the steps of a key at a place, if they are those of the list before. Such a
-    /// key is valid.
-    #[inline(always)]
-    fn hinted(&self, place: Place, at: usize, key: &[u8]) -> Option<usize> {
-        let known = &self.known[place as usize];
-        let hint = *known.hints.get(at)? as usize;
-        let same = known.steps.get(hint).is_some_and(|s| same(&s.key, key));
-        same.then_some(hint)
-    }
-
     /// The number of the steps of a valid key at a place.
     #[inline(always)]
     fn find(&mut self, place: Place, at: usize, key: &[u8]) -> usize {
-        match self.hinted(place, at, key) {
-            Some(number) => number,
-            None => self.look_up(place, at, key),
-        }
+        self.known[place as usize].find(&self.rules, place, at, key)
     }
 
     /// Whether a value surely passes the steps of its key as it is.
@@ -239,30 +97,6 @@ impl Guard {
         let steps = &self.known[place as usize].steps[number];
         let glance = steps.glance.as_ref();
         self.uncapped && glance.is_some_and(|g| g.lets_pass(value))
-    }
-
-    #[inline(never)]
-    fn look_up(&mut self, place: Place, at: usize, key: &[u8]) -> usize {
-        let known = &mut self.known[place as usize];
-        let number = match known.by_key.get(key) {
-            Some(&number) => number,
-            None => {
-                if known.steps.len() == MOST_KEYS {
-                    *known = Known::default();
-                }
-                let number = known.steps.len() as u32;
-                known.steps.push(steps(&self.rules, place, key));
-                known.by_key.insert(key.to_vec(), number);
-                number
-            }
-        };
-        if at < MOST_HINTS {
-            if known.hints.len() <= at {
-                known.hints.resize(at + 1, u32::MAX);
-            }
-            known.hints[at] = number;
-        }
-        number as usize
     }
 
     fn start_list(&mut self, attributes: usize) {
@@ -327,13 +161,6 @@ impl Guard {
         }
     }
 
-    fn new_name(&self, rule: u16) -> &[u8] {
-        match &self.rules[usize::from(rule)].action {
-            Action::Rename(to) => to,
-            _ => unreachable!("only Rename gives a name"),
-        }
-    }
-
     /// KeyValue messages after the rules. True: they are other ones, see `changed`.
     pub fn pass(
         &mut self,
@@ -395,13 +222,14 @@ impl Guard {
         repair: &mut Repair,
     ) -> Result<Fate> {
         if let Some((key, kind, scalar, range)) = simple_pair(buf, pair) {
-            let hinted = self.hinted(place, at, key.of(buf));
+            let known = &mut self.known[place as usize];
+            let hinted = known.hinted(at, key.of(buf));
             if hinted.is_some() || is_utf8(buf, key) {
                 let number = match hinted {
                     Some(number) => number,
-                    None => self.look_up(place, at, key.of(buf)),
+                    None => known.look_up(&self.rules, place, at, key.of(buf)),
                 };
-                let steps = &self.known[place as usize].steps[number];
+                let steps = &known.steps[number];
                 if steps.rules.is_empty() {
                     return Ok(Fate::Kept);
                 }
@@ -477,7 +305,7 @@ impl Guard {
         repair: &mut Repair,
     ) -> Result<()> {
         let key = match renamed {
-            Some(rule) => self.new_name(rule).to_vec(),
+            Some(rule) => self.rules[usize::from(rule)].new_name().to_vec(),
             None => {
                 let mut key = Vec::new();
                 crate::json::push_repaired(buf, scan_pair(buf, pair)?.0, &mut key, repair);
@@ -531,7 +359,7 @@ impl Guard {
                 }
                 Fate::Changed(renamed, new) => {
                     changed = true;
-                    let key = renamed.map_or(key, |rule| self.new_name(rule));
+                    let key = renamed.map_or(key, |rule| self.rules[usize::from(rule)].new_name());
                     (key, if new { &self.text[..] } else { value })
                 }
             };
@@ -560,99 +388,6 @@ impl Guard {
             Fate::Changed(_, true) => Some(&self.text),
             _ => None,
         }
-    }
-}
-
-/// Writes what an action makes of a value to `out`; false if it leaves it as it is.
-fn rewrite(action: &Action, key: [u64; 2], value: &[u8], out: &mut Vec<u8>) -> bool {
-    match action {
-        Action::Hash => {
-            push_hex(&sip_hash_128(key, value), out);
-            true
-        }
-        Action::Truncate(most) => {
-            if value.len() <= *most {
-                return false;
-            }
-            // Back to the beginning of a character that would be cut.
-            let mut end = *most;
-            while end > 0 && value[end] & 0xc0 == 0x80 {
-                end -= 1;
-            }
-            out.extend_from_slice(&value[..end]);
-            true
-        }
-        Action::Map(tiers) => match tiers.label(value) {
-            Some(label) => {
-                out.extend_from_slice(label);
-                true
-            }
-            None => false,
-        },
-        Action::Redact { secrets, emails } => {
-            let first = *secrets && redact::secrets(value, out);
-            if !*emails {
-                return first;
-            }
-            if !first {
-                return redact::emails(value, out);
-            }
-            let mut second = Vec::new();
-            if redact::emails(out, &mut second) {
-                *out = second;
-            }
-            true
-        }
-        _ => false,
-    }
-}
-
-/// The rules that an attribute of this key meets: drops end them, renames change the key.
-fn steps(rules: &[Rule], place: Place, key: &[u8]) -> Steps {
-    let mut met = Vec::new();
-    let mut now = key;
-    for (number, rule) in rules.iter().enumerate() {
-        if !rule.places.contains(&place) {
-            continue;
-        }
-        let is_for = place == Place::Body || rule.is_for(now);
-        let meets = match &rule.action {
-            Action::Allow => !is_for,
-            Action::Rename(to) => is_for && to != now,
-            _ => is_for,
-        };
-        if !meets {
-            continue;
-        }
-        met.push(number as u16);
-        match &rule.action {
-            Action::Drop | Action::Allow => break,
-            Action::Rename(to) => now = to,
-            _ => {}
-        }
-    }
-    let actions = || met.iter().map(|&n| &rules[usize::from(n)].action);
-    let of_text = actions().any(Action::of_text);
-    let not_numbers = actions()
-        .filter(|action| action.of_text())
-        .all(|action| matches!(action, Action::Redact { .. }));
-    let most = actions().map(|action| match action {
-        Action::Truncate(most) => Some(*most),
-        Action::Redact { .. } | Action::Cap(_) => Some(usize::MAX),
-        _ => None,
-    });
-    let redacts = actions().any(|action| matches!(action, Action::Redact { .. }));
-    let most = most.collect::<Option<Vec<usize>>>();
-    let glance = most.map(|most| Glance {
-        most: most.into_iter().min().unwrap_or(usize::MAX),
-        redacts,
-    });
-    Steps {
-        key: key.to_vec(),
-        glance,
-        of_text,
-        not_numbers,
-        rules: met.into_boxed_slice(),
     }
 }
 

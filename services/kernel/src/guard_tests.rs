@@ -1,4 +1,6 @@
 use super::*;
+use crate::guard_rule::fits;
+use crate::guard_steps::MOST_KEYS;
 
 fn rule(action: Action, keys: &[&str]) -> Rule {
     Rule {

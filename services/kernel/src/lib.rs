@@ -16,6 +16,8 @@ mod dict;
 mod float;
 mod frame;
 mod guard;
+mod guard_rule;
+mod guard_steps;
 mod ids;
 mod json;
 mod layout;
@@ -50,7 +52,8 @@ mod python;
 
 pub use builder::{Appended, Builder, Header, Target};
 pub use city::{city_hash_128, city_hash_64};
-pub use guard::{Action, Guard, Place, Rule};
+pub use guard::Guard;
+pub use guard_rule::{Action, Place, Rule};
 pub use layout::LayoutError;
 pub use signal::Signal;
 pub use sip::sip_hash_128;

@@ -1,7 +1,8 @@
 //! Log records into `otel_logs` (opentelemetry-proto logs/v1).
 
 use crate::any::{Any, Kind};
-use crate::guard::{Guard, Place};
+use crate::guard::Guard;
+use crate::guard_rule::Place;
 use crate::json::push_text;
 use crate::runs::Level;
 use crate::spec::logs::*;

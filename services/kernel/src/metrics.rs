@@ -2,7 +2,8 @@
 
 use crate::any::{scan_pair, simple_pair, Kind};
 use crate::city::city_hash_64;
-use crate::guard::{Guard, Place};
+use crate::guard::Guard;
+use crate::guard_rule::Place;
 use crate::json::{push_repaired, push_text};
 use crate::metric::Data;
 use crate::number::Run;

@@ -1,6 +1,6 @@
 //! Guardrails as Python hands them over; `core/guardrails.py` has checked them.
 
-use crate::guard::{Action, Place, Rule};
+use crate::guard_rule::{Action, Place, Rule};
 use crate::tiers::Tiers;
 
 /// (action, key patterns, places, number, new name, (texts, bounds, label for the rest)).

@@ -1,6 +1,7 @@
 //! Spans into `otel_traces` (opentelemetry-proto trace/v1).
 
-use crate::guard::{Guard, Place};
+use crate::guard::Guard;
+use crate::guard_rule::Place;
 use crate::runs::Level;
 use crate::spec::traces::*;
 use crate::table::Table;

@@ -3,7 +3,8 @@
 use crate::any::scan_pair;
 use crate::city::city_hash_64;
 use crate::context::{Look, Resource, Scope};
-use crate::guard::{Guard, Place};
+use crate::guard::Guard;
+use crate::guard_rule::Place;
 use crate::ids::is_empty;
 use crate::json::{push_object, push_text};
 use crate::map::Attributes;

@@ -8,7 +8,7 @@ pub mod sample;
 pub use mutate::{mutate, Rng};
 pub use native::check_body;
 
-use crate::guard::PLACES;
+use crate::guard_rule::PLACES;
 use crate::{Action, Builder, Guard, Header, Limits, Rule, Signal, Tiers, Treatment};
 
 pub const SIGNALS: [Signal; 3] = [Signal::Traces, Signal::Metrics, Signal::Logs];
