@@ -94,6 +94,16 @@ def test_fetching_begins_at_the_offset_it_is_started_at(group: Group) -> None:
     ]
 
 
+def test_the_end_of_a_transaction_takes_an_offset_and_is_no_message(group: Group) -> None:
+    group.transact(0, b"in a transaction")
+    group.produce(0, *numbered(2))
+    member = sole_member(group)
+    member.consumer.start(0, 0)
+    poll_until(group, member, reached=lambda: len(member.fetched) == 3)
+    assert member.offsets(0) == [0, 2, 3]
+    assert [message.offset for message in group.read(plan_of((0, 1, 4)))] == [2, 3]
+
+
 def test_no_more_messages_come_than_were_asked_for(group: Group) -> None:
     group.produce(0, *numbered(10))
     group.produce(1, *numbered(10))

@@ -66,6 +66,9 @@ class Group(Protocol):
     def produce(self, partition: int, *values: bytes) -> None:
         """Keyed by the value's first byte, stamped one millisecond after the other from T0_MS."""
 
+    def transact(self, partition: int, value: bytes) -> None:
+        """The same in a transaction, whose end takes an offset, too."""
+
     def delete_before(self, partition: int, offset: int) -> None:
         """As retention does."""
 
@@ -92,6 +95,10 @@ class LocalGroup:
     def produce(self, partition: int, *values: bytes) -> None:
         for at, value in enumerate(values):
             self.broker.produce(partition, value, T0_MS + at, value[:1])
+
+    def transact(self, partition: int, value: bytes) -> None:
+        self.produce(partition, value)
+        self.broker.mark(partition)
 
     def delete_before(self, partition: int, offset: int) -> None:
         self.broker.delete_before(partition, offset)
@@ -131,6 +138,13 @@ class KafkaGroup:
                 self._config.topic, value, value[:1], partition, timestamp=T0_MS + at
             )
         assert self._producer.flush(20) == 0
+
+    def transact(self, partition: int, value: bytes) -> None:
+        producer = Producer({**self._config.client(), "transactional.id": self._config.topic})
+        producer.init_transactions(20)
+        producer.begin_transaction()
+        producer.produce(self._config.topic, value, value[:1], partition, timestamp=T0_MS)
+        producer.commit_transaction(20)
 
     def delete_before(self, partition: int, offset: int) -> None:
         place = TopicPartition(self._config.topic, partition, offset)

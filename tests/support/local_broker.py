@@ -25,6 +25,8 @@ class LocalBroker:
         self.committed: dict[int, Position] = {}
         self.commits: list[dict[int, Position]] = []
         """Every accepted commit, in order."""
+        self.marks: set[tuple[int, int]] = set()
+        """(partition, offset) that hold no message."""
         self._members: list[LocalMember] = []
         self._owner: dict[int, LocalMember] = {}
 
@@ -35,6 +37,14 @@ class LocalBroker:
         log.append(Message(partition, len(log), timestamp_ms, key, value))
         return len(log) - 1
 
+    def mark(self, partition: int) -> None:
+        """As the end of a transaction does: an offset is taken, and no message is there."""
+        self.marks.add((partition, self.produce(partition, b"")))
+
+    def messages(self, partition: int, start: int, end: int) -> list[Message]:
+        """What lies in [start, end)."""
+        return [m for m in self.logs[partition][start:end] if m[:2] not in self.marks]
+
     def delete_before(self, partition: int, offset: int) -> None:
         """As retention does."""
         self.low[partition] = offset
@@ -44,7 +54,7 @@ class LocalBroker:
         for partition, start, end in plan.ranges:
             if self.low[partition] > start or len(self.logs[partition]) < end:
                 raise OffsetsGone(f"{partition} [{start}, {end})")
-        return [message for p, start, end in plan.ranges for message in self.logs[p][start:end]]
+        return [m for p, start, end in plan.ranges for m in self.messages(p, start, end)]
 
     # --- the group: members that joined are assigned partitions by the broker
 
@@ -162,9 +172,9 @@ class LocalMember:
             at = self._next[partition]
             if not low <= at <= len(log):
                 at = low  # auto.offset.reset = earliest, for offsets behind the end as well
-            taken = log[at : at + max_messages - len(found)]
-            self._next[partition] = at + len(taken)
-            found += taken
+            end = min(len(log), at + max_messages - len(found))
+            self._next[partition] = end
+            found += self._broker.messages(partition, at, end)
         return found
 
     def commit(self, positions: Mapping[int, Position]) -> CommitResult:

@@ -331,3 +331,15 @@ def test_what_was_queued_before_a_seek_is_not_taken_for_what_follows(world: Worl
     writer.store_what_is_there()
     assert world.shards.rows(TABLE) == 8, "offsets 1 and 2, each once"
     assert set(world.ledger.ranges) == {(0, 1, 3)}
+
+
+def test_messages_behind_the_end_of_a_transaction_are_stored(world: World) -> None:
+    world.produce(0)
+    world.broker.mark(0)
+    for _ in range(5):
+        world.produce(0)
+    writer = world.writer(0)
+    writer.turns(6)
+    writer.store_what_is_there()
+    assert world.shards.rows(TABLE) == 24
+    assert set(world.ledger.ranges) == {(0, 0, 7)}

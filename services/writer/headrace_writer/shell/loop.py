@@ -177,16 +177,21 @@ class SignalLoop:
         """Messages that continue their partition. A range claims every offset in it, so what was
         still queued from before a seek must not be taken for what follows it."""
         wanted = []
+        sought = set()
         for message in messages:
             partition, offset = message.partition, message.offset
             expected = self._expected.get(partition)
             if expected is None or partition not in self.ownership.position or offset < expected:
                 continue
+            if partition in sought:
+                continue
             if offset > expected and self._gaps.get(partition) != (expected, offset):
                 # Once is a leftover; the same gap after reading again is the log's own.
                 self._gaps[partition] = (expected, offset)
                 self._consumer.start(partition, expected)
-                self._expected[partition] = expected
+                # What follows in this answer is from before the seek as well: taken for another
+                # gap, it would hide the one that is looked at, and the next seek would begin again.
+                sought.add(partition)
                 continue
             self._expected[partition] = offset + 1
             wanted.append(message)
