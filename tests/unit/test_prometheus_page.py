@@ -18,13 +18,12 @@ from headrace_native.layout import CONSOLES, program
 from headrace_writer import metrics
 from support.child import Child, accepts, free_ports
 
-NOW = time.time()
-WRITER = f"""
-headrace_writer_oldest_unacked_timestamp_seconds{{signal="metrics",topic="otlp_metrics"}} {NOW - 12}
+WRITER = """
+headrace_writer_oldest_unacked_timestamp_seconds{{signal="metrics",topic="otlp_metrics"}} {metrics}
 headrace_writer_partitions_assigned{{signal="metrics"}} 6
 headrace_writer_partitions_assigned{{signal="traces"}} 4
 headrace_writer_partitions_stopped{{signal="traces"}} 2
-headrace_writer_oldest_unacked_timestamp_seconds{{signal="traces",partition="0"}} {NOW - 90}
+headrace_writer_oldest_unacked_timestamp_seconds{{signal="traces",partition="0"}} {traces}
 headrace_writer_rows_inserted_total{{signal="traces",table="t"}} 1000
 ALERTS{{alertstate="firing",alertname="HeadraceLagGrows",severity="page"}} 1
 """
@@ -52,7 +51,9 @@ class Page(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("prometheus")
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Page, WRITER)) as writer:
+    now = time.time()
+    text = WRITER.format(metrics=now - 12, traces=now - 90)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Page, text)) as writer:
         threading.Thread(target=writer.serve_forever, daemon=True).start()
         (port,) = free_ports(1)
         config = {
