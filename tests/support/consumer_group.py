@@ -140,11 +140,14 @@ class KafkaGroup:
         assert self._producer.flush(20) == 0
 
     def transact(self, partition: int, value: bytes) -> None:
-        producer = Producer({**self._config.client(), "transactional.id": self._config.topic})
+        settings = {**self._config.client(), "transactional.id": self._config.topic}
+        producer = Producer(settings)
         producer.init_transactions(20)
         producer.begin_transaction()
         producer.produce(self._config.topic, value, value[:1], partition, timestamp=T0_MS)
         producer.commit_transaction(20)
+        # The end is written behind the answer; whoever begins anew waits until it is.
+        Producer(settings).init_transactions(20)
 
     def delete_before(self, partition: int, offset: int) -> None:
         place = TopicPartition(self._config.topic, partition, offset)

@@ -54,7 +54,7 @@ class Reader:
         parts = [
             part
             for column in TABLES[table].columns
-            if not column.materialized
+            if not column.materialized and column.is_in(self._dialect)
             for part in flattened(column, self._dialect)
         ]
         rows = self._client.execute(
