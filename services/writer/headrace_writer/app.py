@@ -7,6 +7,7 @@ import threading
 import types
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TextIO, TypeVar
 
@@ -170,7 +171,8 @@ class Writer:
             metrics.inserted(block, seconds)
             tracer.inserted(block, seconds)
 
-        store.events = InsertEvents(inserted, metrics.repaired)
+        # All other events stay as they were: guardrails are counted in traced writers, too.
+        store.events = replace(store.events, inserted=inserted)
 
     def _patiently(self, action: Callable[[], T]) -> T:
         """Repeat what is Retryable until the start timeout."""
