@@ -5,15 +5,11 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from headrace_schema import retention
-from headrace_schema.columns import TABLES, TABLES_BY_SIGNAL
-from headrace_schema.model import LABEL, Column
 from headrace_schema.retention_cli import add_retention_parser, run_retention
 from support.chdb_front import chdb_front
 from support.schema_server import MigrateSettings, SchemaServer, create_tables, migrate
@@ -155,23 +151,11 @@ def test_a_service_may_be_kept_longer_or_shorter(modern: SchemaServer) -> None:
         client.execute("DROP DATABASE kept_services")
 
 
-def test_a_tenant_may_be_kept_longer(modern: SchemaServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tenant_may_be_kept_longer(modern: SchemaServer) -> None:
     """Where service and tenant name a row, it stays for the longer time."""
     kept = Tenant(modern, "kept_tenants")
     assert migrate(kept.settings, "apply")[0] == 0
-    column = Column("Tenant", LABEL)
-    tables = {
-        name: table
-        if column.name in {one.name for one in table.columns}
-        else replace(table, columns=(*table.columns, column))
-        for name, table in TABLES.items()
-    }
-    monkeypatch.setattr(retention, "TABLES", tables)
     with modern.client() as client:
-        for table in (one for ones in TABLES_BY_SIGNAL.values() for one in ones):
-            client.execute(
-                f"ALTER TABLE kept_tenants.{table} ADD COLUMN IF NOT EXISTS Tenant {LABEL}"
-            )
         for days in (3, 10):
             client.execute(
                 "INSERT INTO kept_tenants.otel_logs (Timestamp, ServiceName, Tenant) SELECT "
