@@ -2,7 +2,9 @@
 
 Each run on a fresh cluster: 100,000 spans/s and 50,000 points/s for five minutes, every record
 looked up. Then a run in which all of ClickHouse is down for a minute, and what a quorum of two
-costs. Writes docs/benchmarks/slo.json. Exit codes: 0 every run held its objectives; 1 one did not.
+costs. Writes docs/benchmarks/slo.json; what is not asked for (`--runs 0`, `--outage 0`,
+`--quorum-rate 0`) stays there as it was. Exit codes: 0 every run held its objectives; 1 one
+did not.
 """
 
 import argparse
@@ -148,18 +150,19 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     options = arguments()
     full = Load(options.rate, options.rate / 2, options.duration)
-    document: dict[str, Any] = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "asked": {"spans": full.spans, "points": full.points, "seconds": full.seconds},
-    }
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    document: dict[str, Any] = {}
     runs: list[dict[str, Any]] = []
     for number in range(options.runs):
         runs.append(steady(full))
         print(f"run {number + 1}: {runs[-1]}", flush=True)
         time.sleep(DISK_SETTLES_S)
     if runs:
-        document |= {"runs": runs, "medians": medians(runs)}
+        document |= {
+            "asked": {"spans": full.spans, "points": full.points, "seconds": full.seconds},
+            "runs": runs,
+            "medians": medians(runs),
+        }
     if options.outage:
         load = Load(full.spans, full.points, 240, ("--max-metric-lag-p99", "600", "--wait", "240"))
         document["outage"] = outage(load, options.outage)
@@ -169,8 +172,14 @@ def main() -> int:
         load = Load(options.quorum_rate, options.quorum_rate / 2, 60)
         document["quorum"] = {str(count): steady(load, INSERT_QUORUM=count) for count in (0, 2)}
         print(f"quorum: {document['quorum']}", flush=True)
+    before = json.loads(options.json.read_text()) if options.json.exists() else {}
+    dates = before.get("dates", {}) | {
+        part: {"date": now, "machine": machine()}
+        for part in ("runs", "outage", "quorum")
+        if part in document
+    }
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(document, indent=1) + "\n")
+    options.json.write_text(json.dumps(before | {"dates": dates} | document, indent=1) + "\n")
     print(f"written to {options.json}")
     held = all(one["verdict"] == "PASS" for one in runs)
     whole = [*runs, document.get("outage", {}), *document.get("quorum", {}).values()]
