@@ -96,7 +96,7 @@ def main() -> int:
     if not options.kernel_only:
         curves["partitions (whole writer)"] = partition_curve()
     now = datetime.now(UTC)
-    about = f"{now:%Y-%m-%d}, {machine()}"
+    about = f"µs of CPU per span; {now:%Y-%m-%d}, {machine()}"
     document = {
         "date": now.isoformat(timespec="seconds"),
         "machine": machine(),
