@@ -134,6 +134,7 @@ class Outcome:
             "cpu_seconds": self.cpu_seconds,
             "cpu_us_per_span": self.cpu_per_span(),
             "memory_mib": self.memory_mib,
+            "memory_peak_mib": self.memory_peak(),
             "drain_seconds": {NOUNS[s]: seconds for s, seconds in self.drain_s.items()},
             "timeline": {
                 "at": self.timeline.at,
@@ -144,6 +145,14 @@ class Outcome:
             "events": [[event.at, event.text] for event in self.timeline.events],
             "settings": self.settings,
             "versions": self.versions,
+        }
+
+    def memory_peak(self) -> dict[str, float]:
+        """The most that a component's samples, one a second, ever had."""
+        sampled = self.timeline.memory_mib
+        return {
+            name: round(max([end, *sampled.get(name, ())]), 1)
+            for name, end in self.memory_mib.items()
         }
 
     def _found(self, count: Callable[[Verdict], int], signal: Signal | None = None) -> int | None:

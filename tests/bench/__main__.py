@@ -104,16 +104,19 @@ def bench_processes(options: argparse.Namespace, results: dict[str, Any]) -> Non
             runs = repeated("writer", times, lambda: pipeline.drain_writer(world, count))
             note(results, "writer", runs)
             for name, processes in (("one", 1), ("four", 4)):
-                us = pipeline.marginal_us(world, count, processes)
-                results[f"writer_marginal_us_of_{name}"] = us
-                print(f"each further span, {name}: {us} µs", flush=True)
+                each = [pipeline.marginal_us(world, count, processes) for _ in range(times)]
+                results[f"writer_marginal_us_of_{name}"] = median(each)
+                results[f"writer_marginal_spread_of_{name}"] = (min(each), max(each))
+                print(f"each further span, {name}: {each} µs", flush=True)
         if "memory" in wanted:
-            peak, growth = pipeline.memory_while_stalled(world, count, 15 if options.quick else 60)
-            results["writer_peak_rss_mb"] = peak
-            results["writer_stalled_growth_mb"] = growth
-            print(
-                f"writer, ClickHouse stalled: {peak:.0f} MB at most, {growth:+.0f} MB", flush=True
+            seconds = 15 if options.quick else 60
+            stalls = [pipeline.memory_while_stalled(world, count, seconds) for _ in range(times)]
+            results["writer_stalled_rss_mb"] = max(peak for peak, _ in stalls)
+            results["writer_stalled_growth_mb"] = max(growth for _, growth in stalls)
+            results["writer_peak_rss_mb"] = max(
+                results["writer_stalled_rss_mb"], results.get("writer_rss_mb", 0.0)
             )
+            print(f"writer, ClickHouse stalled, (MB at most, growth): {stalls}", flush=True)
         if "peer" in wanted:
             runs = repeated("otelcol", times, lambda: pipeline.drain_peer(world, count // 2))
             note(results, "peer_otelcol", runs)

@@ -30,6 +30,7 @@ PORT_OFFSET = 16_000
 KEPT = (
     "verdict", "achieved_rates", "seconds", "spans_acked", "points_acked", "lost", "duplicated",
     "metric_lag_seconds", "request_latency_seconds", "cpu_us_per_span", "memory_mib",
+    "memory_peak_mib",
 )  # fmt: skip
 LAG_LIMIT_S = 10.0
 DISK_SETTLES_S = 60.0

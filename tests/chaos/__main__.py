@@ -68,13 +68,12 @@ def play_all(scenarios: list[Scenario], seed: int, report: Path) -> list[Result]
 
 
 def play(world: Chaos, scenario: Scenario, seed: int) -> Result:
-    """One scenario, its line printed. A mutant's problems are what is wanted."""
+    """One scenario, its line printed. Of a mutant a broken promise is wanted, nothing less."""
     result = world.play(scenario, seed)
     if scenario.mutation:
-        caught, result.problems = result.problems, []
-        if not caught:
-            result.problems.append("the missing protection was not noticed")
-        print(f"       caught: {caught[0] if caught else 'nothing'}")
+        caught, told = result.broken, result.problems
+        result.problems = [] if caught else ["the missing protection was not noticed", *told]
+        print(f"       caught: {', '.join(caught) or 'nothing'}")
     print(
         f"{'ok    ' if result.passed else 'FAILED'} {result.scenario:<36} "
         f"acked {result.acked:>9,}  lost {result.lost}  doubled {result.duplicated}  "

@@ -19,6 +19,7 @@ TOPICS = ("otlp_spans", "otlp_metrics", "otlp_logs")
 UNFINISHED = 341
 """ClickHouse's error code of an ALTER that a replica did not carry out in time."""
 ALTERED_WITHIN_S = 30.0
+TOO_LARGE = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED)
 ALTER_WAITS_S = 5
 
 
@@ -47,12 +48,24 @@ def dead_letters(chaos: Chaos) -> int:
     return sum(otlp.end_offsets(chaos.cluster.bootstrap, "otlp_dlq").values())
 
 
+def too_large(chaos: Chaos) -> int:
+    """One small message of many large rows: a resource repeats in each. Returns 1."""
+    spans = [builders.span(span_id=number.to_bytes(8, "big")) for number in range(1, 3_001)]
+    request = builders.traces(*spans, resource={"service.name": "too-large", "text": "x" * 200_000})
+    producer = Producer({"bootstrap.servers": chaos.cluster.bootstrap, "log_level": 0})
+    producer.produce(TOPICS[0], request.SerializeToString(), partition=chaos.rng.randrange(6))
+    assert producer.flush(20) == 0
+    return 1
+
+
 def oversized(chaos: Chaos) -> None:
-    """A request larger than the broker takes: must be refused, and stop nothing."""
+    """A request larger than the broker takes: must be refused for that, and stop nothing."""
     try:
         otlp.export(chaos.cluster.otlp_grpc, otlp.traces("too-large", 6, padding=3 << 20))
-    except grpc.RpcError:
-        return
+    except grpc.RpcError as error:
+        if error.code() in TOO_LARGE:
+            return
+        raise
     raise AssertionError("a request of 18 MiB was acknowledged")
 
 
@@ -77,7 +90,10 @@ def reset_group(chaos: Chaos, topic: str, group: str) -> None:
 
 @contextmanager
 def full_disk(chaos: Chaos, replica: str, spare_mib: int = 24) -> Iterator[None]:
-    """The replica's data lies on a small tmpfs, and the tmpfs is full while this lasts."""
+    """The replica's data lies on a small tmpfs, and the tmpfs is full while this lasts.
+
+    Raises AssertionError where the server did not complain of it.
+    """
     layout = chaos.cluster.layout
     data = layout.data / replica
     aside = data.with_name(f"{data.name}.aside")
@@ -91,9 +107,12 @@ def full_disk(chaos: Chaos, replica: str, spare_mib: int = 24) -> Iterator[None]
     try:
         subprocess.run(["cp", "-a", f"{aside}/.", str(data)], check=True)
         chaos.cluster.control.start(replica)
-        filler = data / "filler"
+        filler, log = data / "filler", layout.logs / f"{replica}.log"
+        told = log.stat().st_size
         _fill(filler, spare_mib)
         yield
+        complaints = log.read_bytes()[told:]
+        assert b"enough space" in complaints or b"space left" in complaints, "the disk was not full"
         filler.unlink()
         chaos.fault_ended = time.time()
         time.sleep(5)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -53,6 +53,10 @@ class Scenario:
     """Each writer dies once at this point of the protocol."""
     mutation: str = ""
     """A protection that writers lack: the scenario is then expected to fail."""
+    dies: tuple[Signal, ...] = SIGNALS
+    """Whose writers must have died at the fault point."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables of this scenario's writers."""
 
 
 @dataclass
@@ -67,6 +71,7 @@ class Result:
     duplicated: int = 0
     resent_doubled: int = 0
     ledger_gaps: int = 0
+    letters_missing: int = 0
     audit_findings: list[str] = field(default_factory=list)
     recovery_seconds: float = 0.0
     lag_max_seconds: float | None = None
@@ -77,6 +82,17 @@ class Result:
     @property
     def passed(self) -> bool:
         return not self.problems
+
+    @property
+    def broken(self) -> list[str]:
+        """What of the promise does not hold. Being late is not in it."""
+        counts = {
+            "lost": self.lost,
+            "doubled": self.duplicated,
+            "gaps in the ledger": self.ledger_gaps,
+            "dead letters missing": self.letters_missing,
+        }
+        return [f"{count:,} {what}" for what, count in counts.items() if count]
 
 
 class Chaos:
@@ -89,6 +105,8 @@ class Chaos:
         self.rng = random.Random(0)
         self.fault_ended = 0.0
         """Epoch seconds; set by the scenario's last action, or by its end."""
+        self.letters_missing = 0
+        """Messages that must be dead letters and are not; set by the scenario."""
 
     def pause(self, seconds: float) -> None:
         """Let the load run on for about so long; the exact time depends on the seed."""
@@ -121,9 +139,12 @@ class Chaos:
         self.rng = random.Random(f"{seed} {scenario.name}")
         result = Result(scenario.name, seed)
         self.fleet.fault_point, self.fleet.mutation = scenario.fault_point, scenario.mutation
+        self.fleet.environment = dict(scenario.settings)
+        self.letters_missing = 0
         if (
             scenario.fault_point
             or scenario.mutation
+            or scenario.settings
             or any(len(self.fleet.of(name)) != 1 for name in SIGNALS)
         ):
             self.fleet.replace_all()
@@ -144,12 +165,21 @@ class Chaos:
             load.kill()
             load.wait()
             self.fleet.fault_point = self.fleet.mutation = ""
+            self.fleet.environment = {}
+        result.letters_missing = self.letters_missing
+        if self.letters_missing:
+            result.problems.append(f"{self.letters_missing:,} messages are not dead letters")
         result.writer_deaths = sum(len(one.ends) for one in self.fleet.writers) - deaths
         self._read_report(report, scenario, result)
         self._audit(since, result)
-        if scenario.fault_point and not result.writer_deaths:
-            result.problems.append(f"no writer died at {scenario.fault_point}")
-        if scenario.mutation:
+        if scenario.fault_point:
+            died = {one.signal for one in self.fleet.writers if one.ends}
+            result.problems += [
+                f"the writer of {name} did not die at {scenario.fault_point}"
+                for name in scenario.dies
+                if name not in died
+            ]
+        if scenario.mutation or scenario.settings:
             self.fleet.replace_all()
         result.seconds = round(time.monotonic() - begun, 1)
         return result

@@ -10,6 +10,7 @@ from headrace_loadgen import __main__ as command
 from headrace_loadgen import run as runs
 from headrace_loadgen.report import Outcome
 from headrace_loadgen.store import StoreUnreachable
+from headrace_loadgen.watch import Timeline
 from support.loadgen_outcome import OBJECTIVES, outcome, verdicts
 
 
@@ -143,3 +144,9 @@ def test_the_page_names_every_flag_and_every_key_of_the_json() -> None:
     missing = {flag for flag in flags if flag not in page} - {"--help", "--version"}
     assert not missing
     assert not [key for key in outcome().document(OBJECTIVES) if f"`{key}`" not in page]
+
+
+def test_the_peak_of_memory_is_the_most_of_all_samples_and_the_end() -> None:
+    sampled = Timeline(memory_mib={"loadgen": [70.0, 95.0], "gone": [500.0]})
+    document = outcome(timeline=sampled).document(OBJECTIVES)
+    assert document["memory_peak_mib"] == {"loadgen": 95.0, "writer-spans": 120.0}
