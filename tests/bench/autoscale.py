@@ -184,7 +184,8 @@ def one_run(base: float, peak: float, keep: Callable[[dict[str, Any], str], None
         foretold = simulate(chosen, load, WORLD)
         begin = told(found.base)[0]
         real = at_second(found.decisions, begin, int(load.duration_s))
-        keep(summary(found, real, foretold, load), drawing(found, real, foretold, begin))
+        result = summary(found, real, foretold, load) | {"required": asked(found, begin)}
+        keep(result, drawing(found, real, foretold, begin))
 
 
 def summary(
@@ -213,6 +214,15 @@ def changes(replicas: Sequence[int]) -> list[list[int]]:
     return [
         [at, count] for at, count in enumerate(replicas) if at == 0 or count != replicas[at - 1]
     ]
+
+
+def asked(found: Live, begin: float) -> list[list[int]]:
+    """[second, required rows/s] at each change, from what decisions were made of; -1: no answer."""
+    told = [
+        [round(one.at - begin), -1 if one.required is None else round(min(one.required, 1e12))]
+        for one in found.decisions
+    ]
+    return [one for at, one in enumerate(told) if at == 0 or one[1] != told[at - 1][1]]
 
 
 def drawing(found: Live, real: Sequence[int], foretold: Sequence[Moment], begin: float) -> str:

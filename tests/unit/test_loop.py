@@ -31,6 +31,7 @@ def test_records_are_stored_and_then_committed(world: World) -> None:
     assert world.broker.committed == {0: (1, ""), 1: (2, "")}
     assert world.ledger.ranges == {(0, 0, 1): True, (1, 0, 2): True}
     assert writer.metric("rows_inserted_total", signal="traces", table="otel_traces") == 12
+    assert writer.metric("stored_rows_total", signal="traces") == 12
 
 
 def test_under_load_each_batch_costs_one_commit(world: World) -> None:

@@ -103,6 +103,13 @@ WRITER: tuple[Metric, ...] = (
         LAG_BUCKETS,
     ),
     Metric(
+        Counter,
+        "headrace_writer_stored_rows_total",
+        "Rows of the messages that the latency histogram counts, at the same moment: the quotient is "
+        "rows per message. rows_inserted_total is ahead by what is inserted and not yet committed.",
+        ("signal",),
+    ),
+    Metric(
         Gauge,
         "headrace_writer_oldest_unacked_timestamp_seconds",
         "Kafka timestamp of the oldest message fetched and not stored; time() - x grows when the "

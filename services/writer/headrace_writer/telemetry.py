@@ -37,6 +37,7 @@ class SignalMetrics:
         self._fetched = metrics["messages_fetched_total"].labels(signal)
         self._payload = metrics["payload_bytes_total"].labels(signal)
         self._latency = metrics["end_to_end_latency_seconds"].labels(signal)
+        self._stored_rows = metrics["stored_rows_total"].labels(signal)
         self._inserted_bytes = metrics["inserted_bytes_total"].labels(signal)
         self._replays = metrics["plan_replays_total"].labels(signal)
         self._followed: dict[int, tuple[int, int]] = {}
@@ -83,9 +84,10 @@ class SignalMetrics:
         self._all["insert_failures_total"].labels(*labels).inc()
         self._all["clickhouse_circuit_open"].labels(self.signal, attempt.shard).set(1)
 
-    def stored(self, _plan: Plan, messages: Iterable[Message], now: float) -> None:
+    def stored(self, plan: Plan, messages: Iterable[Message], now: float) -> None:
         for message in messages:
             self._latency.observe(max(0.0, now - message.timestamp_ms / 1000))
+        self._stored_rows.inc(sum(plan.rows.values()))
 
     def rebalanced(self, kind: str, partitions: Sequence[int]) -> None:
         self._all["rebalances_total"].labels(self.signal, kind).inc()
