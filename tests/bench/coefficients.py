@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench import corpus
 from bench.machine import machine
 from headrace_native.spec import ROOT
 from headrace_schema.columns import TABLES_BY_SIGNAL
@@ -65,6 +66,11 @@ def costs(result: Mapping[str, Any], noun: str, signal: Signal) -> dict[str, flo
     }
 
 
+def wire_bytes(signal: Signal) -> float:
+    """Protobuf bytes per record of what loadgen sends."""
+    return round(len(corpus.requests(signal, 1)[0]) / corpus.RECORDS)
+
+
 def kafka_bytes(cluster: Cluster, signal: Signal) -> int:
     """Of the topic's segments on the broker's disk."""
     folders = cluster.layout.data.glob(f"kafka-1/**/{TOPICS[signal]}-*")
@@ -101,6 +107,7 @@ def measure(replicas: int) -> dict[str, dict[str, float]]:
             stored = kafka_bytes(cluster, signal) - before
             one["kafka_bytes"] = round(stored / result[f"{noun}_acked"], 1)
             one["disk_bytes"] = round(size / rows, 1)
+            one["wire_bytes"] = wire_bytes(signal)
             found[signal] = one
             print(f"{replicas} replicas, {signal} at {rate:,.0f}/s: {one}", flush=True)
     return found

@@ -89,10 +89,12 @@ def reset_group(chaos: Chaos, topic: str, group: str) -> None:
 
 
 @contextmanager
-def full_disk(chaos: Chaos, replica: str, spare_mib: int = 24) -> Iterator[None]:
+def full_disk(chaos: Chaos, replica: str, spare_mib: int = 1) -> Iterator[None]:
     """The replica's data lies on a small tmpfs, and the tmpfs is full while this lasts.
 
-    Raises AssertionError where the server did not complain of it.
+    Spare is less than what arrives: writers leave a replica that was away to itself, and what it
+    then fetches from the other one asks for no room beforehand. Raises AssertionError where the
+    server did not complain.
     """
     layout = chaos.cluster.layout
     data = layout.data / replica
