@@ -1,5 +1,6 @@
 """Single faults: messages that are no telemetry, full disks, slow servers, changed tables."""
 
+import errno
 import os
 import random
 import subprocess
@@ -129,11 +130,21 @@ def full_disk(chaos: Chaos, replica: str, spare_mib: int = 1) -> Iterator[None]:
 
 
 def _fill(path: Path, spare_mib: int) -> None:
-    """Take all of the file system but so much."""
-    state = os.statvfs(path.parent)
-    size = state.f_bavail * state.f_frsize - (spare_mib << 20)
+    """Take all of the file system but so much, while a server writes to it."""
     with path.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(1 << 20, size))
+        for _ in range(50):
+            state = os.statvfs(path.parent)
+            size = state.f_bavail * state.f_frsize - (spare_mib << 20)
+            try:
+                os.posix_fallocate(file.fileno(), 0, max(1 << 20, size))
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                file.truncate(0)
+            else:
+                return
+    msg = f"the server was always faster than {path} could be filled"
+    raise TimeoutError(msg)
 
 
 def slow(chaos: Chaos, components: list[str], seconds: float) -> None:
