@@ -14,8 +14,9 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from headrace_writer.core.backlog import Message
 from headrace_writer.core.delivery_plan import Plan
 from headrace_writer.shell.clock import SystemClock
-from headrace_writer.shell.kafka import GroupConfig, GroupConsumer, RangeReader
+from headrace_writer.shell.kafka import GroupConfig, GroupConsumer
 from headrace_writer.shell.loop import GroupMember
+from headrace_writer.shell.range_reader import RangeReader
 from support.local_broker import LocalBroker, LocalMember
 from support.timing import ManualClock
 
@@ -46,6 +47,9 @@ class Member:
     def lost(self, partitions: list[int]) -> None:
         self.calls.append("lost")
         self.held -= set(partitions)
+
+    def unreadable(self, partition: int) -> None:
+        self.calls.append(f"unreadable {partition}")
 
     def poll(self) -> None:
         self.fetched += self.consumer.poll(100, 0.05)

@@ -242,6 +242,44 @@ def test_messages_deleted_before_they_were_read_stop_the_partition(world: World)
     assert writer.metric("partitions_stopped", signal="traces") == 1
 
 
+def test_what_retention_deletes_under_a_running_writer_is_not_passed_over(world: World) -> None:
+    """What was read before is stored and committed first; then the partition says what is gone."""
+    writer = world.writer(0, 1, max_bytes=600)
+    writer.turns()
+    writer.executor.held = True
+    for _ in range(20):
+        world.produce(0)
+        writer.loop.turn()
+        world.clock.sleep(AGE_S)
+    fetched = int(writer.metric("messages_fetched_total", signal="traces"))
+    world.broker.delete_before(0, 19)
+    writer.executor.release()
+    for _ in range(30):
+        writer.store_what_is_there()
+    assert f"deleted offsets [{fetched}, 19)" in writer.loop.ownership.stopped[0]
+    assert world.shards.rows(TABLE) == 4 * fetched
+    assert world.offsets()[0] == fetched
+    assert max(end for partition, _, end in world.ledger.ranges if partition == 0) == fetched
+    world.produce(1)
+    writer.store_what_is_there()
+    assert world.shards.rows(TABLE) == 4 * fetched + 4, "the other partition goes on"
+
+
+def test_a_log_that_was_cut_off_and_written_anew_stops_the_partition(world: World) -> None:
+    """As after an unclean election: offsets that were stored hold other messages now."""
+    for _ in range(3):
+        world.produce(0)
+    writer = world.writer(0)
+    writer.store_what_is_there()
+    world.broker.truncate(0, 1)
+    world.produce(0, spans=2)
+    writer.store_what_is_there()
+    world.clock.sleep(10)
+    writer.turns()
+    assert "the log ends at 2, and it was read up to 3" in writer.loop.ownership.stopped[0]
+    assert world.offsets() == {0: 3}
+
+
 def test_a_bad_message_is_dead_lettered_and_its_neighbours_are_stored(world: World) -> None:
     world.produce(0)
     world.broker.produce(0, b"\xff\xff")

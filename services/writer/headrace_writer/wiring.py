@@ -17,6 +17,7 @@ from headrace_writer.shell.clock import Clock
 from headrace_writer.shell.guardrails_source import GuardrailsSource
 from headrace_writer.shell.ledger import TABLE as LEDGER
 from headrace_writer.shell.ledger import Ledger
+from headrace_writer.shell.range_reader import RangeReader
 from headrace_writer.shell.replica import Address, Login
 from headrace_writer.shell.shards import Shard, Shards
 
@@ -161,7 +162,7 @@ def make_store(parts: Parts, events: InsertEvents) -> BatchStore:
     return BatchStore(
         first,
         shards,
-        kafka.RangeReader(group, parts.clock),
+        RangeReader(group, parts.clock),
         parts.dead_letters,
         Ledger(shards, local_namer(settings)(LEDGER), group.topic),
         parts.clock,
