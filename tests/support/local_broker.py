@@ -20,6 +20,7 @@ class LocalBroker:
     """Logs, committed positions and members of one topic's group. Offsets are list positions."""
 
     def __init__(self, partitions: int) -> None:
+        self.topic_id = "topic-1"
         self.logs: list[list[Message]] = [[] for _ in range(partitions)]
         self.low = [0] * partitions
         self.committed: dict[int, Position] = {}
@@ -52,6 +53,14 @@ class LocalBroker:
     def truncate(self, partition: int, offset: int) -> None:
         """As the election of a leader does that lacks the newest messages."""
         del self.logs[partition][offset:]
+
+    def recreate(self) -> None:
+        """Another topic of the same name; its group's offsets go with the old one."""
+        self.topic_id += "+"
+        self.logs = [[] for _ in self.logs]
+        self.low = [0] * len(self.logs)
+        self.marks.clear()
+        self.committed.clear()
 
     def read(self, plan: Plan) -> list[Message]:
         """The range reader's side: by offset, whoever owns the partition."""
@@ -200,6 +209,9 @@ class LocalMember:
 
     def watermarks(self, partition: int) -> tuple[int, int]:
         return self._broker.low[partition], len(self._broker.logs[partition])
+
+    def topic_id(self) -> str:
+        return self._broker.topic_id
 
     def ends(self, partitions: Iterable[int]) -> dict[int, int]:
         return {partition: len(self._broker.logs[partition]) for partition in partitions}

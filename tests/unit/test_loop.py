@@ -9,7 +9,7 @@ from headrace_writer.core.decode_reference import ReferenceBackend
 from headrace_writer.core.delivery_effects import CommitResult
 from headrace_writer.core.delivery_plan import decode_plan
 from headrace_writer.core.guardrails import Rule, Treatment
-from headrace_writer.errors import Poison
+from headrace_writer.errors import Fatal, Poison
 from headrace_writer.shell.loop import CATCH_UP_WITHIN_S, POLL_BYTES, POLL_MESSAGES, at_once
 from support.loop_world import AGE_S, LAYOUTS, TABLE, World
 
@@ -278,6 +278,43 @@ def test_a_log_that_was_cut_off_and_written_anew_stops_the_partition(world: Worl
     writer.turns()
     assert "the log ends at 2, and it was read up to 3" in writer.loop.ownership.stopped[0]
     assert world.offsets() == {0: 3}
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["goes on fetching", "is assigned the new one"])
+def test_a_topic_created_again_under_a_writer_ends_it(world: World, told: bool) -> None:
+    for _ in range(3):
+        world.produce(0)
+    writer = world.writer(0)
+    writer.store_what_is_there()
+    world.clock.sleep(10)
+    writer.turns()
+    world.broker.recreate()
+    if told:
+        writer.member.lose(0)
+        writer.member.assign(0)
+    world.produce(0, spans=2)
+    with pytest.raises(Fatal, match="created again under this writer"):
+        writer.turns()
+    world.writer(0).store_what_is_there()
+    assert world.shards.rows(TABLE) == 12 + 2
+
+
+def test_a_plan_of_another_topic_of_this_name_stops_the_partition(world: World) -> None:
+    world.produce(0)
+    dead = world.writer(0)
+    dead.turns()
+    dead.executor.held = True
+    world.clock.sleep(AGE_S)
+    dead.turns()
+    planned = dict(world.broker.committed)
+    world.broker.recreate()
+    world.broker.committed.update(planned)
+    world.produce(0)
+    writer = world.writer(0)
+    writer.store_what_is_there()
+    assert "planned on another topic of this name" in writer.loop.ownership.stopped[0]
+    assert world.shards.rows(TABLE) == 0
+    assert world.broker.committed == planned
 
 
 def test_a_bad_message_is_dead_lettered_and_its_neighbours_are_stored(world: World) -> None:

@@ -124,6 +124,7 @@ class GroupConsumer:
     """One member of a consumer group on one topic. Use on one thread."""
 
     def __init__(self, config: GroupConfig, listener: Listener, clock: Clock) -> None:
+        self._config = config
         self._topic = config.topic
         self._tenant_header = config.tenant_header
         self._clock = clock
@@ -200,6 +201,14 @@ class GroupConsumer:
                 raise_if_serious(failure.args[0])
             else:
                 return int(low), int(high)
+
+    def topic_id(self) -> str:
+        """The topic's id now. Repeated until answered. Raises Fatal when there is no such topic."""
+        while True:
+            try:
+                return topic_id(self._config)
+            except Retryable:
+                self._clock.sleep(0.1)
 
     def ends(self, partitions: Iterable[int]) -> dict[int, int]:
         """Where these end, as far as the broker has said; a few seconds old, never waited for."""

@@ -5,10 +5,10 @@ delivery is on its way at a time, so one range per partition is; while it is, fe
 the backlog until that is full.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -17,9 +17,11 @@ from headrace_writer.core.backlog import Backlog, Message
 from headrace_writer.core.delivery_effects import Abandoned, Effect, Ledger, Stopped, Stored
 from headrace_writer.core.delivery_plan import Plan
 from headrace_writer.core.ownership import Ownership
+from headrace_writer.errors import Fatal
 from headrace_writer.shell.batch_store import BatchStore
 from headrace_writer.shell.clock import Clock, Deadline
-from headrace_writer.shell.delivery_runner import Delivery, Observe, Offsets
+from headrace_writer.shell.delivery_runner import Delivery, Observe
+from headrace_writer.shell.group_member import GroupMember
 from headrace_writer.shell.in_sequence import InSequence
 from headrace_writer.shell.tracer import NoTracer, Tracer
 from headrace_writer.telemetry import SignalMetrics
@@ -36,31 +38,6 @@ CATCH_UP_WITHIN_S = 120.0
 POLL_MESSAGES = 500
 # And about so many bytes: they are there twice until the call returns.
 POLL_BYTES = 8 << 20
-
-
-class GroupMember(Offsets, Protocol):
-    """What the loop needs of Kafka; `tests/contract` holds the fake to the real one."""
-
-    def poll(self, max_messages: int, timeout_s: float) -> list[Message]:
-        """Fetched messages; the listener is called in here."""
-
-    def watermarks(self, partition: int) -> tuple[int, int]:
-        """The oldest offset that the broker still has, and the one behind the newest."""
-
-    def ends(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Offsets behind the last messages, as far as known, without waiting."""
-
-    def start(self, partition: int, offset: int) -> None:
-        """Fetch a held partition from `offset` on."""
-
-    def pause(self, partitions: Sequence[int]) -> None:
-        """Fetch nothing of these partitions."""
-
-    def resume(self, partitions: Sequence[int]) -> None:
-        """Fetch them again, from where it stopped."""
-
-    def close(self) -> None:
-        """Leave the group; what is still held is revoked first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +185,7 @@ class SignalLoop:
         new = self.ownership.unrecovered
         reason = self._backlog.closes(now)
         if new:
+            self._check_topic()
             origin = self._store.tables.origin
             steps = delivery.recover(origin.topic_id, new, origin.encoding)
             self._start(steps, self._recovered, self._replaying)
@@ -215,6 +193,16 @@ class SignalLoop:
             self._deliver(reason)
         elif self.ownership.completed and now - self._stored_at >= self._settings.settle_after_s:
             self._settle()
+
+    def _check_topic(self) -> None:
+        """Offsets mean nothing in another topic of the same name."""
+        known, now = self._store.tables.origin.topic_id, self._consumer.topic_id()
+        if now != known:
+            msg = (
+                f"the topic of {self._metrics.signal} was deleted and created again under this "
+                f"writer (its id was {known} and is {now}): the next start reads the new one"
+            )
+            raise Fatal(msg)
 
     def _start(
         self, steps: Any, finish: Callable[[Any], None], observe: Observe | None = None
@@ -367,6 +355,7 @@ class SignalLoop:
     def unreadable(self, partition: int) -> None:
         if partition not in self.ownership.position:
             return  # fetched before it was known where to go on
+        self._check_topic()
         offset = self._sequence.expected(partition)
         low, high = self._consumer.watermarks(partition)
         if offset < low:
