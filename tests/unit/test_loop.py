@@ -397,6 +397,35 @@ def test_a_doubtful_acknowledgement_is_counted(world: World) -> None:
     assert world.shards.rows(TABLE) == 8
 
 
+def test_an_old_plan_is_counted_before_it_is_inserted(world: World) -> None:
+    """Its owner froze; another has stored it, so long ago that ClickHouse forgot."""
+    world.produce(0, spans=8)
+    frozen = world.writer(0)
+    frozen.turns()
+    frozen.executor.held = True
+    world.clock.sleep(AGE_S)
+    frozen.turns()
+    world.writer(0).store_what_is_there()
+    for shard in world.shards.shards:
+        shard.remembers = False
+    world.clock.sleep(901)
+    frozen.executor.release()
+    frozen.turns()
+    assert world.shards.rows(TABLE) == 8
+    assert world.ledger.ranges == {(0, 0, 1): True}
+
+
+def test_an_insert_without_answer_is_counted_when_the_window_passes(world: World) -> None:
+    world.produce(0, spans=8)
+    for shard in world.shards.shards:
+        shard.silent = 1
+        shard.remembers = False
+    writer = world.writer(0)
+    writer.store_what_is_there()
+    assert world.shards.rows(TABLE) == 8
+    assert world.ledger.ranges == {(0, 0, 1): True}
+
+
 def test_what_was_queued_before_a_seek_is_not_taken_for_what_follows(world: World) -> None:
     for _ in range(3):
         world.produce(0)

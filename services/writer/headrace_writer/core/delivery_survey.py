@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from headrace_writer.core.block import Target
-from headrace_writer.core.delivery_effects import Count, Effect, Steps, Stopped, T, Wait
+from headrace_writer.core.delivery_effects import Count, Effect, Expired, Steps, Stopped, T, Wait
 from headrace_writer.core.delivery_plan import Plan
 
 # A block under doubt is looked at this often before "not seen" means "not there": replication
@@ -70,6 +70,11 @@ class Survey:
         return any(any(self.counts[t]) and None not in self.counts[t] for t in self.missing)
 
     @property
+    def torn(self) -> frozenset[Target]:
+        """Blocks that are somewhere and nowhere in full."""
+        return frozenset(t for t in self.missing if any(self.counts[t]))
+
+    @property
     def doubled(self) -> list[Target]:
         return sorted(
             t
@@ -87,6 +92,38 @@ def take_survey(plan: Plan, targets: frozenset[Target]) -> Steps[Survey]:
         ids = tuple(plan.ingest_id(target, revision) for revision in revisions)
         counts[target] = yield from ask(Count(target, ids), list)
     return Survey(counts, plan.rows)
+
+
+def patient_survey(plan: Plan, targets: frozenset[Target], why: str) -> Steps[Survey]:
+    """A survey that can prove absence: no replica that may hold the rows is silent, and parts of
+    a block had the time to find each other."""
+    looks = 0
+    survey = yield from take_survey(plan, targets)
+    while survey.silent or (survey.partial and looks < PARTIAL_LOOKS):
+        looks += not survey.silent
+        yield from ask(Wait(why), object)
+        survey = yield from take_survey(plan, targets)
+    return survey
+
+
+def look_before_insert(plan: Plan, targets: frozenset[Target]) -> Steps[Survey | Stopped]:
+    """What is there of blocks that may have been inserted before.
+
+    Within the deduplication window the same bytes may be inserted again, whatever is there. Of a
+    plan that comes near its end only blocks may that are nowhere: repeated, a block or the stored
+    part of one would be there twice.
+    """
+    survey = yield from take_survey(plan, targets)
+    if survey.missing and (yield from ask(Expired(plan, 3), bool)):
+        survey = yield from patient_survey(plan, targets, "a replica that may hold an old block")
+        if survey.torn:
+            return Stopped(
+                f"{min(survey.torn)} is only partly stored, and ClickHouse may have forgotten "
+                f"which part: {named(plan)}"
+            )
+    if survey.doubled:
+        return Stopped(f"more rows than planned in {survey.doubled}: {named(plan)}")
+    return survey
 
 
 @dataclass(frozen=True, slots=True)
