@@ -261,7 +261,7 @@ def play(seed: int, lies: Lies | None = None, *, tokens: bool = True) -> list[st
         history.play()
     except ProtocolStoppedError as stopped:
         # After the window no protocol can complete a block that is stored for some days only.
-        if history.world.window == SHORT_WINDOW and "only partly stored" in str(stopped):
+        if history.world.window == SHORT_WINDOW and "is only partly stored" in str(stopped):
             return []
         doubled = [fault for fault in history.row_faults() if fault.startswith("doubled")]
         return [f"stopped: {stopped}", *doubled]

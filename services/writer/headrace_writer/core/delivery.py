@@ -52,6 +52,7 @@ from headrace_writer.core.delivery_survey import (
     named,
     patient_survey,
     take_survey,
+    torn,
     verify,
 )
 
@@ -117,7 +118,7 @@ def repair(plan: Plan, today: Encoding) -> Steps[Outcome | Intact]:
         return (yield from _insert_anew(plan, plan.partitions, today))
     if survey.torn and (yield from ask(Expired(plan, 3), bool)):
         # What is there of it would be doubled.
-        return Stopped(f"{min(survey.torn)} is only partly stored: {named(plan)}")
+        return torn(plan, min(survey.torn))
     return (yield from _insert_amended(plan, plan.partitions, survey.missing))
 
 
