@@ -30,6 +30,8 @@ REQUEST_TIMEOUT_S = 10.0
 # A member that has not polled for so long leaves the group; librdkafka's default, stated because
 # commits are refused here before that.
 MAX_POLL_INTERVAL_S = 300.0
+# Reading a batch again: 32 MiB at a slow 1 MB/s.
+READ_TIMEOUT_S = 60.0
 # This member is not (or not any more) what the broker takes it for.
 _FENCED = {
     KafkaError.ILLEGAL_GENERATION,

@@ -11,14 +11,12 @@ from headrace_writer.shell.batch_store import OffsetsGone
 from headrace_writer.shell.clock import Clock, Deadline
 from headrace_writer.shell.kafka import (
     OUT_OF_RANGE,
+    READ_TIMEOUT_S,
     REQUEST_TIMEOUT_S,
     GroupConfig,
     message_of,
     raise_if_serious,
 )
-
-# Reading a batch again: 32 MiB at a slow 1 MB/s.
-READ_TIMEOUT_S = 60.0
 
 
 class RangeReader:
