@@ -83,7 +83,7 @@ class Writer:
         self.patience = world.window / 4
         """How long an insert is repeated before the protocol looks what is there."""
         self.checked = False
-        """Between looking and inserting: who sleeps here for longer than half the window doubles."""
+        """Between looking and inserting: a sleep of more than half the window doubles here."""
         self.outdated = False
         self.amending = False
         """Between finding the tables unchanged and committing a plan for them."""

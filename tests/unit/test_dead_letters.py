@@ -1,5 +1,5 @@
-"""Dead letters read and sent again, without a broker: what makes two of them one, and what a replayed
-message carries."""
+"""Dead letters read and sent again, without a broker: what makes two of them one, and what a
+replayed message carries."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

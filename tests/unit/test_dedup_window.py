@@ -83,5 +83,5 @@ def test_a_writer_does_not_start_on_tables_that_forget_too_soon() -> None:
     shards = cast(Shards, SimpleNamespace(shards=found))
     wiring.check_windows(settings, "traces", shards, modern=True)
     found.append(OneShard(REPLICATED + "index_granularity = 8192"))
-    with pytest.raises(Fatal, match="ALTER TABLE otel.otel_traces_local MODIFY SETTING"):
+    with pytest.raises(Fatal, match=r"ALTER TABLE otel\.otel_traces_local MODIFY SETTING"):
         wiring.check_windows(settings, "traces", shards, modern=True)

@@ -90,10 +90,10 @@ def test_an_old_block_waits_for_a_silent_replica_and_is_not_inserted_beside_it()
 
     def answer(effect: Effect) -> Any:
         match effect:
-            case Count(target, _):
-                return [3, 3] if target == WHOLE else answers[0] if len(answers) == 1 else (
-                    answers.pop(0)
-                )
+            case Count(target, _) if target == WHOLE:
+                return [3, 3]
+            case Count():
+                return answers.pop(0) if len(answers) > 1 else answers[0]
             case Expired():
                 return True
             case _:

@@ -226,9 +226,7 @@ class BatchStore:
                 before += rows
         return [m for m, rows in zip(kept, counts, strict=True) if rows], 0
 
-    def _insert_blocks(
-        self, blocks: list[Block], deadline: Deadline
-    ) -> list[tuple[Target, str]]:
+    def _insert_blocks(self, blocks: list[Block], deadline: Deadline) -> list[tuple[Target, str]]:
         outcomes = []
         for block in blocks:
             table, shard = block.target

@@ -56,7 +56,7 @@ class Replica:
     def __init__(self, address: Address, login: Login) -> None:
         self.address = address
         self.sent = False
-        """Whether anything of the last block was sent: then it may be stored, whatever came back."""
+        """Whether anything of the last block was sent: then it may be stored, whatever came."""
         self._database = login.database
         self._quorum = login.quorum
         self._client = Client(
