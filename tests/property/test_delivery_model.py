@@ -24,8 +24,11 @@ CALM_STEPS = 4_000
 class History:
     """One seed, played to its end."""
 
-    def __init__(self, seed: int, lies: Lies, *, tokens: bool = True) -> None:
+    def __init__(
+        self, seed: int, lies: Lies, *, tokens: bool = True, faults: Faults | None = None
+    ) -> None:
         self.world = World(seed)
+        self.world.faults = faults or self.world.faults
         for shard in self.world.shards:
             shard.tokens = tokens
         self.rng = self.world.rng
@@ -71,10 +74,10 @@ class History:
             self.expel(self.rng.choice(numbers))
         elif roll < 0.114:
             self.reset_offsets()
-        elif roll < 0.12:
-            self.migrate()
-        elif roll < 0.14:
+        elif roll < 0.134:
             self.world.rules += 1
+        elif roll < 0.134 + self.world.faults.migration:
+            self.migrate()
         for number in list(self.asleep):
             self.asleep[number] -= 1
             if self.asleep[number] <= 0:
@@ -233,6 +236,24 @@ class History:
                 found += [f"doubled {record}" for record in have - wanted]
         return found
 
+    def harm_so_far(self) -> list[str]:
+        """In the middle of a history: records doubled, or stored by the ledger and on no replica."""
+        found = [fault for fault in self.row_faults() if fault.startswith("doubled")]
+        have = {
+            row.record
+            for shard in self.world.shards
+            for replica in shard.replicas
+            for rows in replica.rows.values()
+            for row in rows
+        }
+        for (partition, start, end), verified in self.world.ledger.items():
+            for message in self.world.kafka.logs[partition][start:end] if verified else ():
+                if not message.refused and not message.unreadable:
+                    found += [
+                        f"lost {row.record}" for row in message.rows if row.record not in have
+                    ]
+        return found
+
     def ledger_faults(self) -> list[str]:
         """Gaps and overlaps of the ledger, and bad messages missing from the dead letters."""
         found = []
@@ -253,18 +274,19 @@ class History:
         return found
 
 
-def play(seed: int, lies: Lies | None = None, *, tokens: bool = True) -> list[str]:
+def play(
+    seed: int, lies: Lies | None = None, *, tokens: bool = True, faults: Faults | None = None
+) -> list[str]:
     """What is wrong at the end of a history; empty when nothing is. Where the protocol stopped,
-    what is doubled by then."""
-    history = History(seed, lies or {}, tokens=tokens)
+    what is lost or doubled by then."""
+    history = History(seed, lies or {}, tokens=tokens, faults=faults)
     try:
         history.play()
     except ProtocolStoppedError as stopped:
         # After the window no protocol can complete a block that is stored for some days only.
         if history.world.window == SHORT_WINDOW and "is only partly stored" in str(stopped):
             return []
-        doubled = [fault for fault in history.row_faults() if fault.startswith("doubled")]
-        return [f"stopped: {stopped}", *doubled]
+        return [f"stopped: {stopped}", *history.harm_so_far()]
     return history.faults_found()
 
 

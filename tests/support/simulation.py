@@ -48,12 +48,13 @@ class Faults:
     replica_down: float = 0.02
     delayed_commit: float = 0.10
     partial_commit: float = 0.06
+    migration: float = 0.006
     long_sleep: float = 0.0
     replica_back: float = 0.1
 
     @staticmethod
     def calm() -> "Faults":
-        return Faults(0, 0, 0, 0, 0, 0)
+        return Faults(0, 0, 0, 0, 0, 0, migration=0)
 
     @staticmethod
     def slow() -> "Faults":
