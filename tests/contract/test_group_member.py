@@ -132,12 +132,13 @@ def test_a_partition_can_be_started_again_elsewhere(group: Group) -> None:
 
 
 @pytest.mark.parametrize("offset", [0, 100])
-def test_an_offset_outside_the_log_means_the_oldest_message(group: Group, offset: int) -> None:
+def test_an_offset_outside_the_log_is_not_taken_for_another(group: Group, offset: int) -> None:
     group.produce(0, *numbered(6))
     group.delete_before(0, 4)
     member = sole_member(group)
     member.consumer.start(0, offset)
-    poll_until(group, member, reached=lambda: member.offsets(0) == [4, 5])
+    poll_until(group, member, reached=lambda: "unreadable 0" in member.calls)
+    assert member.fetched == []
 
 
 def test_a_partition_that_is_not_held_cannot_be_started(group: Group) -> None:
@@ -184,13 +185,38 @@ def test_the_longest_plan_can_be_committed_and_a_longer_one_never(group: Group) 
     assert member.consumer.committed((0,)) == {0: (1, longest)}
 
 
-def test_the_low_watermark_follows_what_retention_deletes(group: Group) -> None:
+def test_the_watermarks_follow_what_is_produced_and_deleted(group: Group) -> None:
     group.produce(0, *numbered(5))
     member = sole_member(group)
-    assert member.consumer.low_watermark(0) == 0
+    assert member.consumer.watermarks(0) == (0, 5)
     group.delete_before(0, 3)
-    assert member.consumer.low_watermark(0) == 3
-    assert member.consumer.low_watermark(1) == 0
+    assert member.consumer.watermarks(0) == (3, 5)
+    assert member.consumer.watermarks(1) == (0, 0)
+
+
+def test_what_retention_deletes_under_a_reader_is_not_skipped(group: Group) -> None:
+    group.produce(0, *numbered(3))
+    member = sole_member(group)
+    member.consumer.start(0, 0)
+    member.consumer.start(1, 0)
+    poll_until(group, member, reached=lambda: member.offsets(0) == [0, 1, 2])
+    member.consumer.pause([0])
+    group.produce(0, *numbered(4))
+    group.delete_before(0, 5)
+    member.consumer.resume([0])
+    poll_until(group, member, reached=lambda: "unreadable 0" in member.calls)
+    group.produce(1, b"goes on")
+    poll_until(group, member, reached=lambda: member.offsets(1) == [0])
+    assert member.offsets(0) == [0, 1, 2]
+    assert member.calls == ["assigned", "unreadable 0"]
+
+
+def test_a_topic_that_was_created_again_has_another_id(group: Group) -> None:
+    member = sole_member(group)
+    before = member.consumer.topic_id()
+    assert member.consumer.topic_id() == before
+    group.recreate()
+    assert member.consumer.topic_id() != before
 
 
 def test_the_ends_of_paused_partitions_are_known(group: Group) -> None:

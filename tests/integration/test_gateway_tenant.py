@@ -9,7 +9,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 
 from headrace_writer.core.delivery_plan import Plan, Range
 from headrace_writer.shell.clock import SystemClock
-from headrace_writer.shell.kafka import GroupConfig, RangeReader
+from headrace_writer.shell.kafka import GroupConfig
+from headrace_writer.shell.range_reader import RangeReader
 from support import otlp
 from support.cluster import Cluster
 from support.collector import gateway

@@ -8,14 +8,15 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any, Protocol
 
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from headrace_writer.core.backlog import Message
 from headrace_writer.core.delivery_plan import Plan
 from headrace_writer.shell.clock import SystemClock
-from headrace_writer.shell.kafka import GroupConfig, GroupConsumer, RangeReader
-from headrace_writer.shell.loop import GroupMember
+from headrace_writer.shell.group_member import GroupMember
+from headrace_writer.shell.kafka import GroupConfig, GroupConsumer
+from headrace_writer.shell.range_reader import RangeReader
 from support.local_broker import LocalBroker, LocalMember
 from support.timing import ManualClock
 
@@ -47,6 +48,9 @@ class Member:
         self.calls.append("lost")
         self.held -= set(partitions)
 
+    def unreadable(self, partition: int) -> None:
+        self.calls.append(f"unreadable {partition}")
+
     def poll(self) -> None:
         self.fetched += self.consumer.poll(100, 0.05)
 
@@ -71,6 +75,9 @@ class Group(Protocol):
 
     def delete_before(self, partition: int, offset: int) -> None:
         """As retention does."""
+
+    def recreate(self) -> None:
+        """Delete the topic, and create one of the same name."""
 
     def join(self, *, poll_at_least_every_s: float = 300.0) -> Member:
         """One member more."""
@@ -103,6 +110,9 @@ class LocalGroup:
     def delete_before(self, partition: int, offset: int) -> None:
         self.broker.delete_before(partition, offset)
 
+    def recreate(self) -> None:
+        self.broker.recreate()
+
     def join(self, *, poll_at_least_every_s: float = 300.0) -> Member:
         member = Member()
         member.consumer = self.members[member] = self.broker.join(member)
@@ -125,9 +135,7 @@ class KafkaGroup:
     def __init__(self, bootstrap: str, protocol: str) -> None:
         name = f"contract-{uuid.uuid4().hex[:8]}"
         self._admin = AdminClient({"bootstrap.servers": bootstrap})
-        # T0_MS lies behind any retention time: only `delete_before` may delete.
-        for_ever = {"retention.ms": "-1"}
-        done(self._admin.create_topics([NewTopic(name, PARTITIONS, 1, config=for_ever)]))
+        self._create(name)
         self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0})
         self._config = GroupConfig(bootstrap, name, name, protocol, extra={"log_level": 3})
         self._members: list[Member] = []
@@ -152,6 +160,21 @@ class KafkaGroup:
     def delete_before(self, partition: int, offset: int) -> None:
         place = TopicPartition(self._config.topic, partition, offset)
         done(self._admin.delete_records([place]))
+
+    def _create(self, name: str) -> None:
+        # T0_MS lies behind any retention time: only `delete_before` may delete.
+        for_ever = {"retention.ms": "-1"}
+        done(self._admin.create_topics([NewTopic(name, PARTITIONS, 1, config=for_ever)]))
+
+    def recreate(self) -> None:
+        done(self._admin.delete_topics([self._config.topic]))
+        deadline = time.monotonic() + self.patience_s
+        while True:
+            try:
+                return self._create(self._config.topic)
+            except KafkaException:  # the old one is still being deleted
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
 
     def join(self, *, poll_at_least_every_s: float = 300.0) -> Member:
         member = Member()

@@ -10,7 +10,7 @@ from headrace_writer.core.delivery_effects import CommitResult, Position
 from headrace_writer.core.delivery_plan import Plan
 from headrace_writer.errors import Fatal, Retryable
 from headrace_writer.shell.batch_store import OffsetsGone
-from headrace_writer.shell.kafka import Rebalance
+from headrace_writer.shell.kafka import Listener
 
 # The broker's offset.metadata.max.bytes is 4,096; confluent-kafka sends a NUL behind the text.
 MAX_METADATA = 4095
@@ -20,6 +20,7 @@ class LocalBroker:
     """Logs, committed positions and members of one topic's group. Offsets are list positions."""
 
     def __init__(self, partitions: int) -> None:
+        self.topic_id = "topic-1"
         self.logs: list[list[Message]] = [[] for _ in range(partitions)]
         self.low = [0] * partitions
         self.committed: dict[int, Position] = {}
@@ -49,6 +50,18 @@ class LocalBroker:
         """As retention does."""
         self.low[partition] = offset
 
+    def truncate(self, partition: int, offset: int) -> None:
+        """As the election of a leader does that lacks the newest messages."""
+        del self.logs[partition][offset:]
+
+    def recreate(self) -> None:
+        """Another topic of the same name; its group's offsets go with the old one."""
+        self.topic_id += "+"
+        self.logs = [[] for _ in self.logs]
+        self.low = [0] * len(self.logs)
+        self.marks.clear()
+        self.committed.clear()
+
     def read(self, plan: Plan) -> list[Message]:
         """The range reader's side: by offset, whoever owns the partition."""
         for partition, start, end in plan.ranges:
@@ -58,9 +71,9 @@ class LocalBroker:
 
     # --- the group: members that joined are assigned partitions by the broker
 
-    def join(self, rebalance: Rebalance) -> "LocalMember":
+    def join(self, listener: Listener) -> "LocalMember":
         """A member among which, and those before it, the partitions are spread evenly."""
-        member = LocalMember(self, rebalance)
+        member = LocalMember(self, listener)
         self.rejoin(member)
         return member
 
@@ -107,9 +120,9 @@ class LocalMember:
     Made by `LocalBroker.join` it is the broker's to assign; made directly, the test assigns.
     """
 
-    def __init__(self, broker: LocalBroker, rebalance: Rebalance) -> None:
+    def __init__(self, broker: LocalBroker, listener: Listener) -> None:
         self._broker = broker
-        self._rebalance = rebalance
+        self._listener = listener
         self._next: dict[int, int] = {}
         self._paused: set[int] = set()
         self._fenced = False
@@ -125,13 +138,13 @@ class LocalMember:
             for partition in partitions:
                 self._next[partition] = 0
                 self._paused.add(partition)
-            self._rebalance.assigned(list(partitions))
+            self._listener.assigned(list(partitions))
 
         self.inside_poll.append(run)
 
     def revoke(self, *partitions: int) -> None:
         def run() -> None:
-            self._rebalance.revoked(list(partitions))
+            self._listener.revoked(list(partitions))
             self._drop(partitions)
             self._broker.released(self, partitions)
 
@@ -141,7 +154,7 @@ class LocalMember:
     def lose(self, *partitions: int) -> None:
         def run() -> None:
             self._fenced = False
-            self._rebalance.lost(list(partitions))
+            self._listener.lost(list(partitions))
             self._drop(partitions)
 
         self._fenced = True
@@ -171,7 +184,9 @@ class LocalMember:
             log, low = self._broker.logs[partition], self._broker.low[partition]
             at = self._next[partition]
             if not low <= at <= len(log):
-                at = low  # auto.offset.reset = earliest, for offsets behind the end as well
+                self._paused.add(partition)
+                self._listener.unreadable(partition)
+                continue
             end = min(len(log), at + max_messages - len(found))
             self._next[partition] = end
             found += self._broker.messages(partition, at, end)
@@ -192,8 +207,11 @@ class LocalMember:
         known = self._broker.committed
         return {p: known[p] for p in partitions if p in known}
 
-    def low_watermark(self, partition: int) -> int:
-        return self._broker.low[partition]
+    def watermarks(self, partition: int) -> tuple[int, int]:
+        return self._broker.low[partition], len(self._broker.logs[partition])
+
+    def topic_id(self) -> str:
+        return self._broker.topic_id
 
     def ends(self, partitions: Iterable[int]) -> dict[int, int]:
         return {partition: len(self._broker.logs[partition]) for partition in partitions}
@@ -216,7 +234,7 @@ class LocalMember:
 
     def close(self) -> None:
         if self._next:
-            self._rebalance.revoked(list(self._next))
+            self._listener.revoked(list(self._next))
         self._drop(list(self._next))
         self.closed = True
         self._broker.leave(self)

@@ -68,6 +68,7 @@ class Writer:
         self.world = world
         self.executor = ManualExecutor()
         self.builders_made = 0
+        self.topic_id = world.broker.topic_id
         self.registry = CollectorRegistry()
         metrics = SignalMetrics(WriterMetrics(self.registry), "traces", "otlp_spans")
         store = BatchStore(
@@ -98,7 +99,7 @@ class Writer:
             self.builders_made += 1
             return ReferenceBackend().builder("traces", LAYOUTS, shards, "none", treatment)
 
-        origin = Origin("topic-1", 2, self.world.fingerprint)
+        origin = Origin(self.topic_id, 2, self.world.fingerprint)
         rules = treatment.of("traces")
         return Tables(LAYOUTS, lambda table: table + "_local", builder, origin, treatment, rules)
 

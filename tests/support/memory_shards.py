@@ -5,6 +5,7 @@ the same tests.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -12,7 +13,8 @@ from typing import Any, TypeVar
 from headrace_writer.core.block import Block, Layout
 from headrace_writer.core.delivery_plan import Plan, Range
 from headrace_writer.errors import LayoutError, Poison
-from headrace_writer.shell.shards import Stopping
+from headrace_writer.shell.clock import Deadline
+from headrace_writer.shell.shards import Overdue, Stopping
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -37,17 +39,31 @@ class MemoryShard:
         self.refuses: Callable[[Block], bool] = lambda _block: False
         self.down: set[int] = set()
         """Replicas that do not answer, counted from 0."""
+        self.silent = 0
+        """So many of the next inserts are stored, and not answered before their deadline."""
+        self.remembers = True
+        """False when the deduplication window has passed: a repeated block is stored again."""
+        self.copies: Counter[tuple[str, int]] = Counter()
         self._replicas = range(replicas)
         self._preferred = 0
 
-    def insert(self, table: str, layout: Layout, block: Block) -> bool:
+    def insert(
+        self, table: str, layout: Layout, block: Block, deadline: Deadline | None = None
+    ) -> bool:
+        del deadline
         clean = self._reach_a_replica()
         if list(self.layouts.setdefault(table, layout)) != list(layout):
             raise LayoutError(f"{table} has changed")
         if self.refuses(block):
             raise Poison("clickhouse_469", "a constraint is violated")
         self.inserts += 1
-        self.blocks.setdefault((table, block.ingest_id), block)
+        key = table, block.ingest_id
+        self.blocks.setdefault(key, block)
+        if not (self.copies[key] and self.remembers):
+            self.copies[key] += 1
+        if self.silent:
+            self.silent -= 1
+            raise Overdue(0, sent=True)
         if self.unclean:
             self.unclean -= 1
             return False
@@ -69,7 +85,8 @@ class MemoryShard:
         match = re.fullmatch(r"SELECT count\(\) FROM (\w+) WHERE IngestId IN \((.*)\)", sql)
         assert match is not None, sql
         ids = {int(number) for number in re.findall(r"toUInt64\((\d+)\)", match[2])}
-        found = [self.blocks[match[1], i].rows for i in ids if (match[1], i) in self.blocks]
+        keys = [(match[1], i) for i in ids if (match[1], i) in self.blocks]
+        found = [self.blocks[key].rows * self.copies[key] for key in keys]
         return [None if r in self.down else [(sum(found),)] for r in self._replicas]
 
 
@@ -100,9 +117,9 @@ class MemoryShards:
 
     def rows(self, table: str) -> int:
         return sum(
-            block.rows
+            block.rows * shard.copies[name, ingest_id]
             for shard in self.shards
-            for (name, _), block in shard.blocks.items()
+            for (name, ingest_id), block in shard.blocks.items()
             if name == table
         )
 

@@ -50,6 +50,9 @@ class _Insertion:
     left: list[Any]
     rules: int
     """Those that its blocks were built under."""
+    begun: int
+    sent: set[Any] = field(default_factory=set)
+    overdue: set[Any] = field(default_factory=set)
     doubtful: set[Any] = field(default_factory=set)
     refused: set[Any] = field(default_factory=set)
 
@@ -77,6 +80,10 @@ class Writer:
         """Of the table headers at its start. An insert under another header ends the process.
         Guardrails are not part of it: they change the bytes of a block, but not its IngestId."""
         self.rules = world.rules
+        self.patience = world.window / 4
+        """How long an insert is repeated before the protocol looks what is there."""
+        self.checked = False
+        """Between looking and inserting: a sleep of more than half the window doubles here."""
         self.outdated = False
         self.amending = False
         """Between finding the tables unchanged and committing a plan for them."""
@@ -114,7 +121,13 @@ class Writer:
                 e.target: len(self.world.block(done.plan.without(done.refused, {}), e.target).rows)
                 for e in done.refused
             }
-            self.answer = Inserted(frozenset(done.doubtful), frozenset(done.refused), rows)
+            self.answer = Inserted(
+                frozenset(done.doubtful - done.overdue),
+                frozenset(done.refused),
+                rows,
+                frozenset(done.overdue & done.sent),
+                frozenset(done.overdue - done.sent),
+            )
         if self.work is None:
             # Its first effect is a step of its own: ownership may end in between.
             self._begin()
@@ -190,6 +203,9 @@ class Writer:
 
     def honest(self, effect: Effect) -> Any:  # noqa: PLR0911, PLR0912, C901 (one case per effect)
         world, kafka = self.world, self.world.kafka
+        self.checked = isinstance(effect, Expired | Count) or (
+            self.checked and not isinstance(effect, Insert)
+        )
         match effect:
             case Owned(partitions):
                 return all(self._still_mine(p) for p in partitions)
@@ -206,10 +222,10 @@ class Writer:
                 self.outdated = self.encoding.fingerprint != world.fingerprint
                 self.amending = True
                 return None
-            case Expired(plan):
-                return world.now - plan.planned_at_ms > world.window / 4
+            case Expired(plan, quarters):
+                return world.now - plan.planned_at_ms > quarters * world.window / 4
             case Insert(plan, targets):
-                self.insertion = _Insertion(plan, sorted(targets), self.rules)
+                self.insertion = _Insertion(plan, sorted(targets), self.rules, world.now)
                 return None
             case Count(target, ingest_ids):
                 return world.shards[target.shard].count(ingest_ids)
@@ -243,6 +259,10 @@ class Writer:
         """One attempt of one block. True when nothing is left to insert."""
         if not insertion.left:
             return True
+        if self.world.now - insertion.begun > self.patience:
+            insertion.overdue |= set(insertion.left)
+            insertion.left.clear()
+            return True
         if self.encoding.fingerprint != self.world.fingerprint:
             self.outdated = True
             return False
@@ -254,10 +274,13 @@ class Writer:
         else:
             block = self.world.block(insertion.plan, target)._replace(rules=insertion.rules)
             shard = self.world.shards[target.shard]
-            if shard.insert(block, self.world.now, self.world.faults):
+            answer = shard.insert(block, self.world.now, self.world.faults)
+            if answer:
                 insertion.left.pop(0)
             else:
                 insertion.doubtful.add(target)
+                if answer is False:
+                    insertion.sent.add(target)
         return not insertion.left
 
     def abandon_work(self) -> None:

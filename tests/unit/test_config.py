@@ -123,6 +123,13 @@ def test_every_kafka_client_gets_tls_and_the_password_of_the_file(
         wiring.kafka_client(gone)
 
 
+def test_where_reading_goes_on_is_not_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = '{"auto.offset.reset": "earliest", "enable.auto.commit": true}'
+    settings = load(monkeypatch, {}, KAFKA_EXTRA=extra)
+    group = wiring.group_config(settings, "traces").librdkafka()
+    assert (group["auto.offset.reset"], group["enable.auto.commit"]) == ("error", False)
+
+
 def test_certificates_without_tls_are_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="clickhouse_secure"):
         load(monkeypatch, {}, CLICKHOUSE_CA_FILE="/etc/ssl/ca.crt")

@@ -12,11 +12,13 @@ import pytest
 
 from headrace_writer.config import load
 from headrace_writer.errors import Fatal, LayoutError, Poison, Retryable
+from headrace_writer.shell.clock import Deadline
 from headrace_writer.shell.replica import Address, Login, Replica
 from headrace_writer.shell.shards import (
     FIRST_BACKOFF_S,
     LONGEST_BACKOFF_S,
     Attempt,
+    Overdue,
     Shard,
     Shards,
     Stopping,
@@ -342,6 +344,21 @@ def test_an_insert_that_cannot_succeed_ends_when_the_writer_stops(pair: Pair) ->
     with pytest.raises(Stopping):
         pair.shard.insert(TABLE, LAYOUT, BLOCK)
     assert len(pair.attempts) == 5
+
+
+@pytest.mark.parametrize(("when", "sent"), [("on_query", False), ("on_finish", True)])
+def test_no_attempt_begins_behind_the_deadline(pair: Pair, when: str, sent: bool) -> None:
+    """Who asked is told whether anything was sent: then the block may be stored."""
+    for server in pair.servers:
+        setattr(server, when, hang_up)
+    with pytest.raises(Overdue) as overdue:
+        pair.shard.insert(TABLE, LAYOUT, BLOCK, Deadline(pair.clock, 30.0))
+    assert overdue.value.sent is sent
+    assert 30.0 <= pair.clock.time - 1_000.0 < 30.0 + LONGEST_BACKOFF_S
+    tried = len(pair.attempts)
+    with pytest.raises(Overdue) as overdue:
+        pair.shard.insert(TABLE, LAYOUT, BLOCK, Deadline(pair.clock, 0.0))
+    assert (overdue.value.sent, len(pair.attempts)) == (False, tried)
 
 
 def test_everyone_is_asked_and_silence_is_not_an_answer(pair: Pair) -> None:

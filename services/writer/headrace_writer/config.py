@@ -73,7 +73,8 @@ class Settings(BaseSettings):
     )
     kafka_extra: dict[str, str | int | bool] = Field(
         default_factory=dict,
-        description="Further librdkafka settings, e.g. TLS and SASL; JSON or a TOML table.",
+        description="Further librdkafka settings, e.g. TLS and SASL; JSON or a TOML table. Those "
+        "that decide where reading goes on are fixed.",
     )
     kafka_password_file: Path | None = Field(
         None,

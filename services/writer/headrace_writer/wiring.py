@@ -1,6 +1,7 @@
 """From settings to parts: the one place where the writer's and the commands' parts are made."""
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from headrace_schema.columns import TABLES_BY_SIGNAL
 from headrace_writer.config import Settings
 from headrace_writer.core.batch import BlockLimits, Origin
 from headrace_writer.core.block import DecoderBackend, Layout, Signal
+from headrace_writer.core.dedup_window import Window, remedy, shortcoming, window_of
 from headrace_writer.core.guardrails import Treatment
 from headrace_writer.errors import Fatal
 from headrace_writer.shell import kafka
@@ -17,6 +19,7 @@ from headrace_writer.shell.clock import Clock
 from headrace_writer.shell.guardrails_source import GuardrailsSource
 from headrace_writer.shell.ledger import TABLE as LEDGER
 from headrace_writer.shell.ledger import Ledger
+from headrace_writer.shell.range_reader import RangeReader
 from headrace_writer.shell.replica import Address, Login
 from headrace_writer.shell.shards import Shard, Shards
 
@@ -118,6 +121,33 @@ def layouts(settings: Settings, signal: Signal, shards: Shards) -> dict[str, Lay
     return found
 
 
+def check_windows(settings: Settings, signal: Signal, shards: Shards, *, modern: bool) -> None:
+    """Raises Fatal where a table forgets inserts before a writer would repeat them.
+
+    It has to remember, for `dedup_window_s`, at least the blocks that one writer inserts when each
+    batch closes by age.
+    """
+    seconds = settings.dedup_window_s
+    needed = Window(math.ceil(seconds / settings.max_age_s(signal)), seconds)
+    local = local_namer(settings)
+    names = ", ".join(f"'{local(table)}'" for table in TABLES_BY_SIGNAL[signal])
+    where = f"database = currentDatabase() AND name IN ({names})"
+    for shard in shards.shards:
+        defaults = dict(shard.ask("SELECT name, value FROM system.merge_tree_settings"))
+        sql = f"SELECT name, engine_full FROM system.tables WHERE {where}"  # noqa: S608 (our names)
+        for name, engine in shard.ask(sql):
+            lack = shortcoming(window_of(engine, defaults), needed)
+            if lack:
+                replicated = engine.startswith("Replicated")
+                full = f"{settings.clickhouse_database}.{name}"
+                msg = (
+                    f"{name} on shard {shard.number} {lack} in dedup_window_s ({seconds:.0f} s): a "
+                    "repeated insert could be stored twice. Mend it on every replica: "
+                    + remedy(full, replicated=replicated, modern=modern)
+                )
+                raise Fatal(msg)
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a store is made of."""
@@ -138,6 +168,7 @@ def make_store(parts: Parts, events: InsertEvents) -> BatchStore:
     group = group_config(settings, signal)
     headers = layouts(settings, signal, shards)
     tokens = shards.know_tokens()
+    check_windows(settings, signal, shards, modern=tokens)
 
     def tables(treatment: Treatment) -> Tables:
         limits = BlockLimits(bytes=settings.block_max_bytes)
@@ -161,7 +192,7 @@ def make_store(parts: Parts, events: InsertEvents) -> BatchStore:
     return BatchStore(
         first,
         shards,
-        kafka.RangeReader(group, parts.clock),
+        RangeReader(group, parts.clock),
         parts.dead_letters,
         Ledger(shards, local_namer(settings)(LEDGER), group.topic),
         parts.clock,

@@ -33,6 +33,7 @@ from headrace_writer.shell.delivery_runner import Delivery
 from headrace_writer.shell.guardrails_source import GuardrailsSource
 from headrace_writer.shell.kafka_view import GroupView, PartitionView
 from headrace_writer.shell.ledger_reader import LedgerReader
+from headrace_writer.shell.range_reader import RangeReader
 
 T = TypeVar("T")
 
@@ -119,6 +120,9 @@ class Member:
     def lost(self, partitions: list[int]) -> None:
         self.ownership.drop(partitions)
 
+    def unreadable(self, partition: int) -> None:
+        """Nothing is fetched here: what a replay needs it reads by offset."""
+
 
 class Replay:
     """One replay of one signal. A context manager: it leaves the group at the end."""
@@ -141,7 +145,7 @@ class Replay:
             replay_group(settings, signal), self._member, self._clock
         )
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="replay")
-        self._reader = kafka.RangeReader(self._group, self._clock)
+        self._reader = RangeReader(self._group, self._clock)
         self._result = Result()
 
     def _make_store(self, signal: Signal) -> BatchStore:

@@ -10,7 +10,8 @@ One batch (a `Plan`) passes these steps, numbered as in docs/architecture.md:
               locally first, because a broker accepts commits from any live member, also from
               one that lost the partition
 3. `Build`    blocks from messages and plan alone
-4. `Owned`    still, then `Insert`, the same bytes until acknowledged; an old plan is counted first
+4. `Owned`    still, then `Insert`, the same bytes until acknowledged; an old plan is counted
+              first (`Expired`), and so is what was not answered for a quarter of the window
 5. `Count`    rows by IngestId after anything doubtful: "deduplicated" does not prove "present"
 6. `Ledger`   what was stored, before the offsets say so
 7. the next batch's `Commit` carries the ends
@@ -45,7 +46,15 @@ from headrace_writer.core.delivery_effects import (
     Wait,
 )
 from headrace_writer.core.delivery_plan import Plan, PlanUnreadable, decode_plan
-from headrace_writer.core.delivery_survey import PARTIAL_LOOKS, ask, named, take_survey, verify
+from headrace_writer.core.delivery_survey import (
+    ask,
+    look_before_insert,
+    named,
+    patient_survey,
+    take_survey,
+    torn,
+    verify,
+)
 
 Recovered = int | Stopped | Abandoned | None
 
@@ -107,6 +116,9 @@ def repair(plan: Plan, today: Encoding) -> Steps[Outcome | Intact]:
         return Stopped(f"a replica that may hold the rows does not answer: {named(plan)}")
     if not today.builds(plan):
         return (yield from _insert_anew(plan, plan.partitions, today))
+    if survey.torn and (yield from ask(Expired(plan, 3), bool)):
+        # What is there of it would be doubled.
+        return torn(plan, min(survey.torn))
     return (yield from _insert_amended(plan, plan.partitions, survey.missing))
 
 
@@ -225,9 +237,9 @@ def _resolve(plan: Plan, mine: tuple[int, ...], today: Encoding) -> Steps[Outcom
 
 def _complete(plan: Plan, mine: tuple[int, ...], today: Encoding) -> Steps[Outcome]:
     """Insert what is not there yet of a plan that may have been inserted before."""
-    survey = yield from take_survey(plan, frozenset(plan.rows))
-    if survey.doubled:
-        return Stopped(f"more rows than planned in {survey.doubled}: {named(plan)}")
+    survey = yield from look_before_insert(plan, frozenset(plan.rows))
+    if isinstance(survey, Stopped):
+        return survey
     if not survey.missing and not plan.rejected:
         return (yield from _finish(plan, verified=not survey.silent))
     if not today.builds(plan):
@@ -246,14 +258,9 @@ def _insert_anew(plan: Plan, mine: tuple[int, ...], today: Encoding) -> Steps[Ou
     """Insert what is missing by today's encoders: blocks that are nowhere get new IngestIds, for
     their bytes will be others. One that is there in part only its old bytes could complete."""
     yield from ask(TablesUnchanged(), object)
-    looks = 0
-    survey = yield from take_survey(plan, frozenset(plan.rows))
-    while survey.silent or (survey.partial and looks < PARTIAL_LOOKS):
-        looks += not survey.silent
-        yield from ask(Wait("a replica that may hold rows of an older encoding"), object)
-        survey = yield from take_survey(plan, frozenset(plan.rows))
-    partly = any(any(survey.counts[target]) for target in survey.missing)
-    if partly or plan.shards > today.shards:
+    why = "a replica that may hold rows of an older encoding"
+    survey = yield from patient_survey(plan, frozenset(plan.rows), why)
+    if survey.torn or plan.shards > today.shards:
         return Stopped(f"{BuildProblem.FORMAT_CHANGED.value}: {named(plan)}")
     if not survey.missing:
         return (yield from _finish(plan, verified=True))
@@ -277,16 +284,27 @@ def _insert_amended(
 def _insert(
     plan: Plan, mine: tuple[int, ...], targets: frozenset[Target], *, trusted: bool
 ) -> Steps[Outcome]:
-    """Steps 4 to 6. `trusted`: a clean acknowledgement of a first attempt proves presence."""
+    """Steps 4 to 6. `trusted`: a clean acknowledgement of a first attempt proves presence, and
+    nobody else has inserted anything of this plan."""
     verified = True
     while True:
         attempt = (yield from ask(Insert(plan, targets), Inserted)) if targets else Inserted()
         refused = frozenset(e.target for e in attempt.refused)
-        check = yield from verify(plan, (attempt.doubtful if trusted else targets) - refused)
+        overdue = attempt.overdue if trusted else attempt.overdue | attempt.unsent
+        again = attempt.unsent - overdue
+        if overdue:
+            # The window that drops a repeated block is passing.
+            survey = yield from look_before_insert(plan, overdue)
+            if isinstance(survey, Stopped):
+                return survey
+            again |= survey.missing
+        doubtful = attempt.doubtful | overdue if trusted else targets
+        check = yield from verify(plan, doubtful - refused - again)
         if isinstance(check, Stopped):
             return check
         verified = verified and check.complete
-        targets = refused | check.burnt
+        trusted = trusted and not (refused or overdue or check.burnt)
+        targets = refused | check.burnt | again
         if not targets:
             return (yield from _finish(plan, verified=verified))
         if refused and (yield from take_survey(plan, refused)).seen:
@@ -298,7 +316,6 @@ def _insert(
         problem = yield from _build(plan)
         if problem:
             return problem
-        trusted = False
 
 
 def _finish(plan: Plan, *, verified: bool) -> Steps[Outcome]:

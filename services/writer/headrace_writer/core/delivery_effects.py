@@ -79,14 +79,16 @@ class TablesUnchanged:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """Ask whether the plan is older than a quarter of the deduplication window → bool."""
+    """Ask whether the plan is older than so many quarters of the deduplication window → bool."""
 
     plan: Plan
+    quarters: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Inserted:
-    """Every block of an `Insert` was acknowledged or refused; nothing is in flight."""
+    """What became of the blocks of an `Insert`. Those that are not named were acknowledged at a
+    clean first attempt."""
 
     doubtful: frozenset[Target] = frozenset()
     """Acknowledged, but not at a clean first attempt."""
@@ -94,11 +96,16 @@ class Inserted:
     """Messages that the server will not have in a block; such a block is not stored."""
     rows: Mapping[Target, int] = field(default_factory=dict)
     """What the refused blocks hold without those messages."""
+    overdue: frozenset[Target] = frozenset()
+    """Perhaps stored, and not answered in time."""
+    unsent: frozenset[Target] = frozenset()
+    """Nothing of them was sent: no replica could be reached in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """Insert the plan's blocks for `targets`, the same bytes until answered → Inserted."""
+    """Insert the plan's blocks for `targets`, the same bytes until answered, or for a quarter of
+    the deduplication window → Inserted."""
 
     plan: Plan
     targets: frozenset[Target]

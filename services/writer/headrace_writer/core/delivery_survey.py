@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from headrace_writer.core.block import Target
-from headrace_writer.core.delivery_effects import Count, Effect, Steps, Stopped, T, Wait
+from headrace_writer.core.delivery_effects import Count, Effect, Expired, Steps, Stopped, T, Wait
 from headrace_writer.core.delivery_plan import Plan
 
 # A block under doubt is looked at this often before "not seen" means "not there": replication
@@ -13,6 +13,7 @@ LOOKS = 5
 # Parts that sit on different replicas do come together; when not even a minute and a half brings
 # them, one ClickHouse partition of the block is burnt, and a person has to decide.
 PARTIAL_LOOKS = 90
+REVISIONS_AHEAD = 1
 
 
 def ask(effect: Effect, _kind: type[T]) -> Steps[T]:
@@ -70,6 +71,11 @@ class Survey:
         return any(any(self.counts[t]) and None not in self.counts[t] for t in self.missing)
 
     @property
+    def torn(self) -> frozenset[Target]:
+        """Blocks that are somewhere and nowhere in full."""
+        return frozenset(t for t in self.missing if any(self.counts[t]))
+
+    @property
     def doubled(self) -> list[Target]:
         return sorted(
             t
@@ -78,15 +84,57 @@ class Survey:
         )
 
 
+def ingest_ids(plan: Plan, target: Target) -> tuple[int, ...]:
+    """Every IngestId that a block may have been stored with: one more than is known, for another
+    owner of the same plan may have burnt one more."""
+    revisions = range(plan.revisions.get(target, 0) + 1 + REVISIONS_AHEAD)
+    return tuple(plan.ingest_id(target, revision) for revision in revisions)
+
+
+def torn(plan: Plan, target: Target) -> Stopped:
+    """A block of which a part is stored, and another cannot be brought in or may be forgotten."""
+    ids = ", ".join(map(str, ingest_ids(plan, target)))
+    return Stopped(
+        f"{target.table} on shard {target.shard} is only partly stored (IngestId {ids}): "
+        f"{named(plan)}"
+    )
+
+
 def take_survey(plan: Plan, targets: frozenset[Target]) -> Steps[Survey]:
     """Count the rows of blocks under every IngestId they may have been stored with."""
     counts: dict[Target, list[int | None]] = {}
     for target in sorted(targets):
-        # One more than is known: another owner of the same plan may have burnt one more.
-        revisions = range(plan.revisions.get(target, 0) + 2)
-        ids = tuple(plan.ingest_id(target, revision) for revision in revisions)
-        counts[target] = yield from ask(Count(target, ids), list)
+        counts[target] = yield from ask(Count(target, ingest_ids(plan, target)), list)
     return Survey(counts, plan.rows)
+
+
+def patient_survey(plan: Plan, targets: frozenset[Target], why: str) -> Steps[Survey]:
+    """A survey that can prove absence: no replica that may hold the rows is silent, and parts of
+    a block had the time to find each other."""
+    looks = 0
+    survey = yield from take_survey(plan, targets)
+    while survey.silent or (survey.partial and looks < PARTIAL_LOOKS):
+        looks += not survey.silent
+        yield from ask(Wait(why), object)
+        survey = yield from take_survey(plan, targets)
+    return survey
+
+
+def look_before_insert(plan: Plan, targets: frozenset[Target]) -> Steps[Survey | Stopped]:
+    """What is there of blocks that may have been inserted before.
+
+    Within the deduplication window the same bytes may be inserted again, whatever is there. Of a
+    plan that comes near its end only blocks may that are nowhere: repeated, a block or the stored
+    part of one would be there twice.
+    """
+    survey = yield from take_survey(plan, targets)
+    if survey.missing and (yield from ask(Expired(plan, 3), bool)):
+        survey = yield from patient_survey(plan, targets, "a replica that may hold an old block")
+        if survey.torn:
+            return torn(plan, min(survey.torn))
+    if survey.doubled:
+        return Stopped(f"more rows than planned in {survey.doubled}: {named(plan)}")
+    return survey
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +164,7 @@ def verify(plan: Plan, targets: frozenset[Target]) -> Steps[Verified | Stopped]:
     for target in survey.missing:
         counts = survey.counts[target]
         if any(counts) and None not in counts:
-            return Stopped(f"{target} is only partly stored: {named(plan)}")
+            return torn(plan, target)
         if None not in counts:
             burnt.add(target)
         # else: a replica that does not answer may hold the only copy (its token was known to

@@ -14,8 +14,8 @@ from headrace_writer.core.delivery_plan import Exclusion, Plan, Range
 from headrace_writer.core.guardrails import NOTHING, Rule, Treatment
 from headrace_writer.errors import LayoutError, Poison
 from headrace_writer.shell import fault_points
-from headrace_writer.shell.clock import Clock
-from headrace_writer.shell.shards import Shards
+from headrace_writer.shell.clock import Clock, Deadline
+from headrace_writer.shell.shards import Overdue, Shards
 
 # "Constraint `c` for table t is violated at row 17": counted from 1.
 _ROW = re.compile(r"at row (\d+)")
@@ -100,6 +100,7 @@ class BatchStore:
     ledger_rows: LedgerRows
     clock: Clock
     max_plan_age_s: float
+    """A quarter of the deduplication window."""
     events: InsertEvents = field(default_factory=InsertEvents)
     reload: Callable[[Tables], Tables | None] = lambda _tables: None
     """The tables under changed guardrails; None while those in force are the newest."""
@@ -180,8 +181,8 @@ class BatchStore:
                     msg = f"{name} on shard {number} has changed since the start: restart"
                     raise LayoutError(msg)
 
-    def expired(self, plan: Plan) -> bool:
-        return self.clock.now() - plan.planned_at_ms / 1000 > self.max_plan_age_s
+    def expired(self, plan: Plan, quarters: int) -> bool:
+        return self.clock.now() - plan.planned_at_ms / 1000 > quarters * self.max_plan_age_s
 
     def insert(self, plan: Plan, targets: frozenset[Target]) -> Inserted:
         by_shard: dict[int, list[Block]] = {}
@@ -189,7 +190,10 @@ class BatchStore:
             if target in self._blocks:
                 by_shard.setdefault(target.shard, []).append(self._blocks[target])
         outcomes: list[tuple[Target, str]] = []
-        for part in self.shards.each(list(by_shard.values()), self._insert_blocks):
+        deadline = Deadline(self.clock, self.max_plan_age_s)
+        for part in self.shards.each(
+            list(by_shard.values()), lambda blocks: self._insert_blocks(blocks, deadline)
+        ):
             outcomes += part
         excluded: set[Exclusion] = set()
         rows: dict[Target, int] = {}
@@ -197,11 +201,11 @@ class BatchStore:
             if outcome == "refused":
                 culprits, rows[target] = self._culprits(plan, target)
                 excluded |= {Exclusion(target, m.partition, m.offset) for m in culprits}
-        return Inserted(
-            doubtful=frozenset(target for target, outcome in outcomes if outcome == "doubtful"),
-            refused=frozenset(excluded),
-            rows=rows,
-        )
+        those = {
+            name: frozenset(target for target, outcome in outcomes if outcome == name)
+            for name in ("doubtful", "overdue", "unsent")
+        }
+        return Inserted(refused=frozenset(excluded), rows=rows, **those)
 
     def _culprits(self, plan: Plan, target: Target) -> tuple[list[Message], int]:
         """The messages to leave out of a refused block, and how many rows it keeps.
@@ -222,17 +226,21 @@ class BatchStore:
                 before += rows
         return [m for m, rows in zip(kept, counts, strict=True) if rows], 0
 
-    def _insert_blocks(self, blocks: list[Block]) -> list[tuple[Target, str]]:
+    def _insert_blocks(self, blocks: list[Block], deadline: Deadline) -> list[tuple[Target, str]]:
         outcomes = []
         for block in blocks:
             table, shard = block.target
             begun = self.clock.monotonic()
             layout = self.tables.layouts[table]
             try:
-                clean = self.shards[shard].insert(self.tables.local_name(table), layout, block)
+                name = self.tables.local_name(table)
+                clean = self.shards[shard].insert(name, layout, block, deadline)
             except Poison as error:
                 self._refusals[block.target] = str(error)
                 outcomes.append((block.target, "refused"))
+                continue
+            except Overdue as error:
+                outcomes.append((block.target, "overdue" if error.sent else "unsent"))
                 continue
             self.events.inserted(block, self.clock.monotonic() - begun)
             fault_points.passed("block.after")

@@ -25,6 +25,10 @@ PROVENANCE = "headrace.replayed_from"
 PER_TRANSACTION = 100
 
 
+Origin = tuple[str, int, int, int, Target | None]
+"""Topic, partition, offset and timestamp (ms) of a message, and the block that lacks it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Letter:
     """One dead letter. `partition` and `offset` are its place in the dead-letter topic."""
@@ -37,6 +41,7 @@ class Letter:
     topic: str
     source_partition: int
     source_offset: int
+    source_timestamp_ms: int
     target: Target | None
     """The one block that lacks it; None when nothing of it is stored."""
     shards: int
@@ -51,9 +56,13 @@ class Letter:
         return f"{self.partition}/{self.offset}"
 
     @property
-    def origin(self) -> tuple[str, int, int, Target | None]:
-        """A writer that died after sending sent it again: the same origin is the same letter."""
-        return self.topic, self.source_partition, self.source_offset, self.target
+    def origin(self) -> "Origin":
+        """A writer that died after sending sent it again: the same origin is the same letter.
+
+        A topic that was created again has the same offsets, but not the same times.
+        """
+        place = self.topic, self.source_partition, self.source_offset
+        return *place, self.source_timestamp_ms, self.target
 
 
 class DeadLetterReader:
@@ -76,7 +85,7 @@ class DeadLetterReader:
 
     def read(self) -> list[Letter]:
         """Every letter, oldest first per partition, each origin once. Raises Retryable."""
-        letters: dict[tuple[str, int, int, Target | None], Letter] = {}
+        letters: dict[Origin, Letter] = {}
         marks: set[str] = set()
         for message in self._messages():
             pairs: Any = message.headers() or ()
@@ -190,6 +199,7 @@ def _letter(message: KafkaMessage, headers: dict[str, str]) -> Letter:
         topic=headers.get("headrace.topic", ""),
         source_partition=int(headers.get("headrace.partition", -1)),
         source_offset=int(headers.get("headrace.offset", -1)),
+        source_timestamp_ms=int(headers.get("headrace.timestamp_ms", -1)),
         target=target,
         shards=int(headers.get("headrace.shards", 0)),
         key=message.key(),

@@ -67,11 +67,11 @@ class Store(Protocol):
     def check_tables(self) -> None:
         """Raise LayoutError when a table has another header than at the start."""
 
-    def expired(self, plan: Plan) -> bool:
-        """Whether the plan is older than a quarter of the deduplication window."""
+    def expired(self, plan: Plan, quarters: int) -> bool:
+        """Whether the plan is older than so many quarters of the deduplication window."""
 
     def insert(self, plan: Plan, targets: frozenset[Target]) -> Inserted:
-        """Insert until every block is acknowledged or refused."""
+        """Insert until every block is acknowledged or refused, or for a quarter of the window."""
 
     def count(self, target: Target, ingest_ids: tuple[int, ...]) -> list[int | None]:
         """Rows with these IngestIds per replica; None where it does not answer."""
@@ -182,8 +182,8 @@ def _execute(effect: Effect, store: Store) -> Any:  # noqa: PLR0911 (one per eff
             return store.build(plan)
         case TablesUnchanged():
             return store.check_tables()
-        case Expired(plan):
-            return store.expired(plan)
+        case Expired(plan, quarters):
+            return store.expired(plan, quarters)
         case Insert(plan, targets):
             return store.insert(plan, targets)
         case Count(target, ingest_ids):

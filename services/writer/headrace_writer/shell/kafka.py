@@ -1,15 +1,15 @@
-"""Kafka through confluent-kafka: the group's consumer, reading by offset, the topic's id.
+"""Kafka through confluent-kafka: the group's consumer, the topic's id.
 
 Offsets are committed synchronously, on the polling thread, with metadata; librdkafka neither stores
 nor commits any itself.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from confluent_kafka import (
+    OFFSET_BEGINNING,
     Consumer,
     KafkaError,
     KafkaException,
@@ -21,9 +21,7 @@ from confluent_kafka.admin import AdminClient
 
 from headrace_writer.core.backlog import Message
 from headrace_writer.core.delivery_effects import CommitResult, Position
-from headrace_writer.core.delivery_plan import Plan
 from headrace_writer.errors import Fatal, Retryable
-from headrace_writer.shell.batch_store import OffsetsGone
 from headrace_writer.shell.clock import Clock, Deadline
 from headrace_writer.shell.end_offsets import EndOffsets
 
@@ -34,7 +32,6 @@ REQUEST_TIMEOUT_S = 10.0
 MAX_POLL_INTERVAL_S = 300.0
 # Reading a batch again: 32 MiB at a slow 1 MB/s.
 READ_TIMEOUT_S = 60.0
-
 # This member is not (or not any more) what the broker takes it for.
 _FENCED = {
     KafkaError.ILLEGAL_GENERATION,
@@ -48,11 +45,11 @@ _FENCED = {
     KafkaError._FENCED,
 }
 
-# The log begins later, or ends sooner, than what was asked for.
-_OUT_OF_RANGE = {KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET}
+# The log begins later, or ends sooner, than what was asked for; or it was cut off and written anew.
+OUT_OF_RANGE = {KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET}
 
 
-class Rebalance(Protocol):
+class Listener(Protocol):
     """Called on the polling thread, inside `poll`."""
 
     def assigned(self, partitions: list[int]) -> None:
@@ -63,6 +60,10 @@ class Rebalance(Protocol):
 
     def lost(self, partitions: list[int]) -> None:
         """Somebody else's already."""
+
+    def unreadable(self, partition: int) -> None:
+        """The broker does not have what comes next in a partition. Nothing more of it is fetched
+        before it is assigned again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +89,6 @@ class GroupConfig:
         settings: dict[str, Any] = {
             "group.id": self.group,
             "group.protocol": self.protocol,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "earliest",
             "enable.partition.eof": False,
             "max.poll.interval.ms": int(MAX_POLL_INTERVAL_S * 1000),
             "queued.max.messages.kbytes": self.fetch_backlog_kbytes,
@@ -101,6 +99,10 @@ class GroupConfig:
             "receive.message.max.bytes": 64 << 20,
             "fetch.wait.max.ms": 100,
             **self.client(),
+            # Not anybody's to change: where reading goes on is decided here alone.
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
         }
         if self.protocol == "classic":
             # Under the consumer protocol the broker decides both.
@@ -111,7 +113,10 @@ class GroupConfig:
     def unjoined(self) -> dict[str, Any]:
         """The configuration of a consumer that reads without joining. librdkafka wants a group
         id for `assign` even though nothing is joined or committed."""
-        settings = self.librdkafka() | {"group.protocol": "classic"}
+        settings = self.librdkafka() | {
+            "group.protocol": "classic",
+            "auto.offset.reset": "earliest",
+        }
         for name in ("partition.assignment.strategy", "session.timeout.ms"):
             settings.pop(name, None)
         return settings
@@ -120,11 +125,12 @@ class GroupConfig:
 class GroupConsumer:
     """One member of a consumer group on one topic. Use on one thread."""
 
-    def __init__(self, config: GroupConfig, rebalance: Rebalance, clock: Clock) -> None:
+    def __init__(self, config: GroupConfig, listener: Listener, clock: Clock) -> None:
+        self._config = config
         self._topic = config.topic
         self._tenant_header = config.tenant_header
         self._clock = clock
-        self._rebalance = rebalance
+        self._listener = listener
         self._polled_at = clock.monotonic()
         self._ends = EndOffsets(AdminClient(config.client()), config.topic, clock)
         self._consumer = Consumer(config.librdkafka())
@@ -136,15 +142,18 @@ class GroupConsumer:
         )
 
     def poll(self, max_messages: int, timeout_s: float) -> list[Message]:
-        """Fetched messages; rebalance callbacks run in here. Raises Fatal, Retryable."""
+        """Fetched messages; the listener is called in here. Raises Fatal, Retryable."""
         messages = []
         self._polled_at = self._clock.monotonic()
         for message in self._consumer.consume(max_messages, timeout_s):
             error = message.error()
             if error is not None:
-                _raise_if_serious(error)
+                raise_if_serious(error)
+                partition = message.partition()
+                if error.code() in OUT_OF_RANGE and partition is not None:
+                    self._listener.unreadable(partition)
                 continue
-            messages.append(_taken(message, self._tenant_header))
+            messages.append(message_of(message, self._tenant_header))
         return messages
 
     def commit(self, positions: Mapping[int, Position]) -> CommitResult:
@@ -175,24 +184,33 @@ class GroupConsumer:
             try:
                 found = self._consumer.committed(wanted, timeout=REQUEST_TIMEOUT_S)
             except KafkaException as failure:
-                _raise_if_serious(failure.args[0])
+                raise_if_serious(failure.args[0])
                 continue
             if all(tp.error is None for tp in found):
                 return {
                     tp.partition: (tp.offset, tp.metadata or "") for tp in found if tp.offset >= 0
                 }
 
-    def low_watermark(self, partition: int) -> int:
-        """The oldest offset that the broker still has. Repeated until answered."""
+    def watermarks(self, partition: int) -> tuple[int, int]:
+        """The oldest offset that the broker still has, and the one behind the newest. Repeated
+        until answered."""
         while True:
             try:
-                low, _ = self._consumer.get_watermark_offsets(
+                low, high = self._consumer.get_watermark_offsets(
                     TopicPartition(self._topic, partition), timeout=REQUEST_TIMEOUT_S
                 )
             except KafkaException as failure:
-                _raise_if_serious(failure.args[0])
+                raise_if_serious(failure.args[0])
             else:
-                return int(low)
+                return int(low), int(high)
+
+    def topic_id(self) -> str:
+        """The topic's id now. Repeated until answered. Raises Fatal when there is no such topic."""
+        while True:
+            try:
+                return topic_id(self._config)
+            except Retryable:
+                self._clock.sleep(0.1)
 
     def ends(self, partitions: Iterable[int]) -> dict[int, int]:
         """Where these end, as far as the broker has said; a few seconds old, never waited for."""
@@ -225,112 +243,24 @@ class GroupConsumer:
         self._consumer.close()
 
     def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
-        consumer.incremental_assign(assigned)
-        # Nothing is read before it is known where the last owner got to.
+        # Nothing is read before it is known where the last owner got to. A place is named because
+        # a fetcher without a committed offset would give up: see "auto.offset.reset".
+        begin = [TopicPartition(tp.topic, tp.partition, OFFSET_BEGINNING) for tp in assigned]
+        consumer.incremental_assign(begin)
         consumer.pause(assigned)
-        self._rebalance.assigned([tp.partition for tp in assigned])
+        self._listener.assigned([tp.partition for tp in assigned])
 
     def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
-        self._rebalance.revoked([tp.partition for tp in revoked])
+        self._listener.revoked([tp.partition for tp in revoked])
         consumer.incremental_unassign(revoked)
 
     def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
-        self._rebalance.lost([tp.partition for tp in lost])
+        self._listener.lost([tp.partition for tp in lost])
         consumer.incremental_unassign(lost)
 
 
-class RangeReader:
-    """Reads planned ranges by offset, outside any group."""
-
-    def __init__(self, config: GroupConfig, clock: Clock) -> None:
-        self._config = config
-        self._clock = clock
-
-    def read(self, plan: Plan) -> list[Message]:
-        """The plan's messages ordered by partition and offset.
-
-        Raises OffsetsGone when the broker starts later than a range does.
-        """
-        consumer = self._consumer()
-        try:
-            messages = []
-            for partition, start, end in plan.ranges:
-                messages += self._range(consumer, partition, start, end)[0]
-            return messages
-        finally:
-            consumer.close()
-
-    def _consumer(self) -> Consumer:
-        return Consumer(self._config.unjoined() | {"auto.offset.reset": "error"})
-
-    def read_slice(
-        self, partition: int, start: int, end: int, max_bytes: int
-    ) -> tuple[list[Message], int]:
-        """Messages of [start, end) up to about `max_bytes`, and the offset they reach.
-
-        Raises OffsetsGone and Retryable.
-        """
-        consumer = self._consumer()
-        try:
-            messages, reached = self._range(consumer, partition, start, end, max_bytes)
-        finally:
-            consumer.close()
-        nbytes = 0
-        for taken, message in enumerate(messages):
-            nbytes += len(message.value)
-            if taken and nbytes > max_bytes:
-                return messages[:taken], messages[taken - 1].offset + 1
-        return messages, min(end, reached)
-
-    def _range(
-        self, consumer: Consumer, partition: int, start: int, end: int, max_bytes: float = math.inf
-    ) -> tuple[list[Message], int]:
-        """Messages of [start, end), or of its beginning, and the offset to go on from."""
-        place = TopicPartition(self._config.topic, partition, start)
-        deadline = Deadline(self._clock, READ_TIMEOUT_S)
-        low, high = self._watermarks(consumer, place, deadline)
-        if low > start or high < end:
-            raise OffsetsGone(f"partition {partition} holds [{low}, {high}), not [{start}, {end})")
-        consumer.assign([place])
-        messages: list[Message] = []
-        nbytes = 0
-        while not deadline.passed:
-            for message in consumer.consume(500, 0.5):
-                error = message.error()
-                if error is not None:
-                    if error.code() in _OUT_OF_RANGE:
-                        raise OffsetsGone(f"partition {partition} [{start}, {end}): {error.str()}")
-                    _raise_if_serious(error)
-                    continue
-                taken = _taken(message, self._config.tenant_header)
-                if taken.offset < end:
-                    messages.append(taken)
-                    nbytes += len(taken.value)
-            reached = consumer.position([place])[0].offset
-            if reached >= end or nbytes >= max_bytes:
-                return messages, reached
-        msg = f"partition {partition}: [{start}, {end}) could not be read in {READ_TIMEOUT_S} s"
-        raise Retryable(msg)
-
-    def _watermarks(
-        self, consumer: Consumer, place: TopicPartition, deadline: Deadline
-    ) -> tuple[int, int]:
-        """The range that the broker holds, asked until answered."""
-        while True:
-            try:
-                low, high = consumer.get_watermark_offsets(place, timeout=REQUEST_TIMEOUT_S)
-            except KafkaException as failure:
-                _raise_if_serious(failure.args[0])
-                if deadline.passed:
-                    msg = f"partition {place.partition}: {failure.args[0].str()}"
-                    raise Retryable(msg) from failure
-                self._clock.sleep(0.1)
-            else:
-                return low, high
-
-
-def _taken(message: KafkaMessage, tenant_header: str) -> Message:
-    """What a fetched message without error always has, and its tenant."""
+def message_of(message: KafkaMessage, tenant_header: str) -> Message:
+    """A fetched message: what a fetched message without error always has, and its tenant."""
     partition, offset = message.partition(), message.offset()
     assert partition is not None
     assert offset is not None
@@ -384,7 +314,7 @@ def _commit_result(error: KafkaError) -> CommitResult:
     return CommitResult.UNKNOWN
 
 
-def _raise_if_serious(error: KafkaError) -> None:
+def raise_if_serious(error: KafkaError) -> None:
     """Most errors that a consumer reports pass by themselves."""
     if error.fatal() or error.code() in (
         KafkaError.TOPIC_AUTHORIZATION_FAILED,

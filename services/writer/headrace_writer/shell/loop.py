@@ -5,10 +5,10 @@ delivery is on its way at a time, so one range per partition is; while it is, fe
 the backlog until that is full.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -17,9 +17,12 @@ from headrace_writer.core.backlog import Backlog, Message
 from headrace_writer.core.delivery_effects import Abandoned, Effect, Ledger, Stopped, Stored
 from headrace_writer.core.delivery_plan import Plan
 from headrace_writer.core.ownership import Ownership
+from headrace_writer.errors import Fatal
 from headrace_writer.shell.batch_store import BatchStore
 from headrace_writer.shell.clock import Clock, Deadline
-from headrace_writer.shell.delivery_runner import Delivery, Observe, Offsets
+from headrace_writer.shell.delivery_runner import Delivery, Observe
+from headrace_writer.shell.group_member import GroupMember
+from headrace_writer.shell.in_sequence import InSequence
 from headrace_writer.shell.tracer import NoTracer, Tracer
 from headrace_writer.telemetry import SignalMetrics
 
@@ -37,31 +40,6 @@ POLL_MESSAGES = 500
 POLL_BYTES = 8 << 20
 
 
-class GroupMember(Offsets, Protocol):
-    """What the loop needs of Kafka; `tests/contract` holds the fake to the real one."""
-
-    def poll(self, max_messages: int, timeout_s: float) -> list[Message]:
-        """Fetched messages; rebalance callbacks run in here."""
-
-    def low_watermark(self, partition: int) -> int:
-        """The oldest offset that the broker still has."""
-
-    def ends(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Offsets behind the last messages, as far as known, without waiting."""
-
-    def start(self, partition: int, offset: int) -> None:
-        """Fetch a held partition from `offset` on."""
-
-    def pause(self, partitions: Sequence[int]) -> None:
-        """Fetch nothing of these partitions."""
-
-    def resume(self, partitions: Sequence[int]) -> None:
-        """Fetch them again, from where it stopped."""
-
-    def close(self) -> None:
-        """Leave the group; what is still held is revoked first."""
-
-
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
     """Times in seconds."""
@@ -72,6 +50,14 @@ class LoopSettings:
     """How long a revoke or the end may wait for the delivery on its way."""
 
 
+CUT_OFF = "Kafka lost messages that it had acknowledged (an unclean leader election?)"
+
+
+def deleted(offset: int, low: int) -> str:
+    """What is said of a partition whose retention was shorter than its lag."""
+    return f"the broker deleted offsets [{offset}, {low}) before they were read"
+
+
 def at_once(messages: Sequence[Message]) -> int:
     """How many messages of this size one call may fetch; 0 without messages."""
     nbytes = sum(len(message.value) for message in messages)
@@ -79,7 +65,7 @@ def at_once(messages: Sequence[Message]) -> int:
 
 
 class SignalLoop:
-    """Also the rebalance listener of its consumer."""
+    """Also the listener of its consumer."""
 
     def __init__(
         self,
@@ -104,13 +90,14 @@ class SignalLoop:
         self._in_flight: tuple[Plan, list[Message]] | None = None
         self._stored_at = clock.monotonic()
         self._paused = False
-        self._expected: dict[int, int] = {}
+        self._sequence = InSequence()
+        self._ended: dict[int, str] = {}
+        """Partitions that cannot be read on, and why: they stop when what was read is stored."""
         self._assigned_once = False
         self._at_first: dict[int, int | None] = {}
         self._attached_at = clock.monotonic()
         self.given_up = False
         """The drain deadline has passed: inserts that still repeat may end."""
-        self._gaps: dict[int, tuple[int, int]] = {}
         self._at_once = 1
         self.tracer: Tracer = NoTracer()
 
@@ -147,7 +134,7 @@ class SignalLoop:
         busy = self._delivery is not None
         messages = self._consumer.poll(self._at_once, BUSY_POLL_S if busy else IDLE_POLL_S)
         self._at_once = at_once(messages) or self._at_once
-        wanted = self._in_sequence(messages)
+        wanted = self._sequence.sift(messages, self.ownership.position, self._consumer.start)
         self._backlog.add(wanted, self._clock.monotonic())
         self._metrics.fetched(wanted)
         self._flow()
@@ -173,30 +160,6 @@ class SignalLoop:
             elif stored is not None and stored >= end:
                 del self._at_first[partition]
 
-    def _in_sequence(self, messages: list[Message]) -> list[Message]:
-        """Messages that continue their partition. A range claims every offset in it, so what was
-        still queued from before a seek must not be taken for what follows it."""
-        wanted = []
-        sought = set()
-        for message in messages:
-            partition, offset = message.partition, message.offset
-            expected = self._expected.get(partition)
-            if expected is None or partition not in self.ownership.position or offset < expected:
-                continue
-            if partition in sought:
-                continue
-            if offset > expected and self._gaps.get(partition) != (expected, offset):
-                # Once is a leftover; the same gap after reading again is the log's own.
-                self._gaps[partition] = (expected, offset)
-                self._consumer.start(partition, expected)
-                # What follows in this answer is from before the seek as well: taken for another
-                # gap, it would hide the one that is looked at, and the next seek would begin again.
-                sought.add(partition)
-                continue
-            self._expected[partition] = offset + 1
-            wanted.append(message)
-        return wanted
-
     def _flow(self) -> None:
         """Pause fetching while the backlog is full; polling goes on."""
         if self._backlog.full and not self._paused:
@@ -217,10 +180,12 @@ class SignalLoop:
     def _begin(self) -> None:
         """Recover first, then the next batch, then the ends that nothing carries."""
         self._store.refresh()
+        self._stop_ended()
         now = self._clock.monotonic()
         new = self.ownership.unrecovered
         reason = self._backlog.closes(now)
         if new:
+            self._check_topic()
             origin = self._store.tables.origin
             steps = delivery.recover(origin.topic_id, new, origin.encoding)
             self._start(steps, self._recovered, self._replaying)
@@ -228,6 +193,16 @@ class SignalLoop:
             self._deliver(reason)
         elif self.ownership.completed and now - self._stored_at >= self._settings.settle_after_s:
             self._settle()
+
+    def _check_topic(self) -> None:
+        """Offsets mean nothing in another topic of the same name."""
+        known, now = self._store.tables.origin.topic_id, self._consumer.topic_id()
+        if now != known:
+            msg = (
+                f"the topic of {self._metrics.signal} was deleted and created again under this "
+                f"writer (its id was {known} and is {now}): the next start reads the new one"
+            )
+            raise Fatal(msg)
 
     def _start(
         self, steps: Any, finish: Callable[[Any], None], observe: Observe | None = None
@@ -284,13 +259,13 @@ class SignalLoop:
             if isinstance(place, Stopped):
                 self._stop([partition], place.why)
                 continue
-            low = self._consumer.low_watermark(partition)
+            low, _ = self._consumer.watermarks(partition)
             offset = low if place is None else place
             if offset < low:
-                why = f"the broker deleted offsets [{offset}, {low}) before they were read"
-                self._stop([partition], why)
+                self._stop([partition], deleted(offset, low))
                 continue
-            self.ownership.position[partition] = self._expected[partition] = offset
+            self.ownership.position[partition] = offset
+            self._sequence.begin(partition, offset)
             if place is not None:
                 # A plan that was finished here leaves the commit at its start.
                 self.ownership.completed[partition] = offset
@@ -313,6 +288,14 @@ class SignalLoop:
                 self.ownership.forget([partition])
         self._backlog.drop(partitions)
         self._log.error("partition stopped", partitions=list(partitions), why=why)
+
+    def _stop_ended(self) -> None:
+        """What was read before is stored and committed first: it may be nowhere else any more."""
+        for partition, why in list(self._ended.items()):
+            if partition not in self.ownership.position:
+                del self._ended[partition]
+            elif partition not in self.ownership.completed | self._backlog.oldest():
+                self._stop([partition], why)
 
     def _settle(self) -> None:
         completed, self.ownership.completed = self.ownership.completed, {}
@@ -342,7 +325,7 @@ class SignalLoop:
         self._delivery = None
         self._log.info("drained", in_time=not left, backlog=len(self._backlog))
 
-    # --- rebalance callbacks, inside poll
+    # --- the listener's side, inside poll
 
     def assigned(self, partitions: list[int]) -> None:
         if not self._assigned_once:
@@ -368,6 +351,21 @@ class SignalLoop:
     def lost(self, partitions: list[int]) -> None:
         self._metrics.rebalanced("lost", partitions)
         self._forget(partitions)
+
+    def unreadable(self, partition: int) -> None:
+        if partition not in self.ownership.position:
+            return  # fetched before it was known where to go on
+        self._check_topic()
+        offset = self._sequence.expected(partition)
+        low, high = self._consumer.watermarks(partition)
+        if offset < low:
+            why = deleted(offset, low)
+        elif offset > high:
+            why = f"the log ends at {high}, and it was read up to {offset}: {CUT_OFF}"
+        else:
+            why = f"the broker holds [{low}, {high}), and refuses to read at {offset}: {CUT_OFF}"
+        self._ended[partition] = why
+        self._log.error("partition cannot be read on", partition=partition, why=why)
 
     def _forget(self, partitions: list[int]) -> None:
         self.ownership.drop(partitions)

@@ -55,6 +55,8 @@ class Replica:
 
     def __init__(self, address: Address, login: Login) -> None:
         self.address = address
+        self.sent = False
+        """Whether anything of the last block was sent: then it may be stored, whatever came."""
         self._database = login.database
         self._quorum = login.quorum
         self._client = Client(
@@ -107,6 +109,7 @@ class Replica:
         Raises Retryable (also when the outcome is unknown), Poison when the server refuses the
         data, Fatal, and LayoutError when the table is not the one that the block was built for.
         """
+        self.sent = False
         try:
             settings: dict[str, Any] = {}
             if self.version >= TOKEN_SINCE:
@@ -124,6 +127,7 @@ class Replica:
             if list(header) != list(layout):
                 msg = f"{table} on {self.address} has changed since this writer started: restart it"
                 raise LayoutError(msg)
+            self.sent = True
             self._send(block)
             self._client.receive_end_of_insert_query()
         except (Fatal, Poison):

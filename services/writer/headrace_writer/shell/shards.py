@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from headrace_writer.core.block import Block, Layout
 from headrace_writer.errors import HeadraceError, Retryable
-from headrace_writer.shell.clock import Clock
+from headrace_writer.shell.clock import Clock, Deadline
 from headrace_writer.shell.replica import Address, Login, Replica
 
 T = TypeVar("T")
@@ -47,6 +47,15 @@ class Stopping(Retryable):
     """The process is ending; the attempt in hand is left as it is."""
 
 
+class Overdue(Retryable):
+    """No answer before the deadline."""
+
+    def __init__(self, shard: int, *, sent: bool) -> None:
+        super().__init__(f"shard {shard}: no answer in time")
+        self.sent = sent
+        """Something was sent, so it may be stored."""
+
+
 class Shard:
     """The replicas of one shard. Each worker thread has connections of its own."""
 
@@ -65,16 +74,26 @@ class Shard:
         self.on_acknowledged: Callable[[Acknowledged], None] = lambda _done: None
         self.stopping: Callable[[], bool] = lambda: False
 
-    def insert(self, table: str, layout: Layout, block: Block) -> bool:
-        """Insert until acknowledged, the same bytes to any replica.
+    def insert(
+        self, table: str, layout: Layout, block: Block, deadline: Deadline | None = None
+    ) -> bool:
+        """Insert until acknowledged, the same bytes to any replica; no attempt begins behind the
+        deadline.
 
-        Returns whether the first attempt was clean. Raises Poison, Fatal, and Stopping.
+        Returns whether the first attempt was clean. Raises Poison, Fatal, Overdue and Stopping.
         """
         clean = True
+        sent = False
 
         def once(replica: Replica) -> Acknowledged:
+            nonlocal sent
+            if deadline is not None and deadline.passed:
+                raise Overdue(self.number, sent=sent)
             begun = self._clock.monotonic()
-            replica.insert(table, layout, block)
+            try:
+                replica.insert(table, layout, block)
+            finally:
+                sent = sent or replica.sent
             return Acknowledged(self.number, replica.address, self._clock.monotonic() - begun)
 
         def failed(_attempt: Attempt) -> None:
@@ -132,6 +151,8 @@ class Shard:
                 address = self.addresses[self._preferred]
                 try:
                     return action(self._connection(address))
+                except Overdue:
+                    raise
                 except Retryable as error:
                     # A token that was sent may be stored: from here on the outcome is in doubt.
                     self._preferred = (self._preferred + 1) % len(self.addresses)
