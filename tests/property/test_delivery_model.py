@@ -1,7 +1,8 @@
 """The delivery protocol against a world in which everything fails: thousands of histories.
 
 A history is a seed: writers are killed, expelled, revived as zombies; partitions move; answers are
-lost; hashes are kept without rows; replicas vanish; headers and guardrails change. At its end,
+lost; hashes are kept without rows; replicas vanish; headers, guardrails and the number of shards
+change. At its end,
 when the world is calm and a last writer has drained every partition, each record must be on each
 replica exactly once. Then each protection is taken away in turn, and histories must be found that
 lose or double.
@@ -10,11 +11,13 @@ lose or double.
 import os
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from headrace_writer.core import delivery
+from headrace_writer.core.block import Target
 from headrace_writer.core.delivery_effects import (
     Commit,
     CommitResult,
@@ -27,7 +30,7 @@ from headrace_writer.core.delivery_effects import (
 from headrace_writer.core.delivery_plan import Plan, decode_plan
 from headrace_writer.core.delivery_survey import Verified
 from support.simulated_writer import Lies, ProtocolStoppedError, Writer
-from support.simulation import Faults, World
+from support.simulation import MOST_SHARDS, Block, Faults, World
 
 HISTORIES = int(os.environ.get("HEADRACE_MODEL_HISTORIES", "1500"))
 FIRST_SEED = int(os.environ.get("HEADRACE_MODEL_SEED", "1"))
@@ -85,8 +88,8 @@ class History:
             self.reset_offsets()
         elif roll < 0.12:
             self.migrate()
-        elif roll < 0.14:
-            self.world.rules += 1
+        elif roll < 0.1425:
+            self.reconfigure(guardrails=roll < 0.14)
         for number in list(self.asleep):
             self.asleep[number] -= 1
             if self.asleep[number] <= 0:
@@ -185,6 +188,21 @@ class History:
         if not any(self.world.torn(plan) for plan in plans if plan):
             self.world.fingerprint += "+"
 
+    def reconfigure(self, *, guardrails: bool) -> None:
+        """Other guardrails; or else writers that start from now on know another shard, beside those
+        that do not. One is taken away only while all are stopped and no plan is outstanding
+        (docs/scaling.md)."""
+        if guardrails:
+            self.world.rules += 1
+            return
+        if self.world.named < MOST_SHARDS:
+            self.world.named += 1
+            return
+        self.everybody_leaves()
+        if not any(text for _, text in self.world.kafka.committed.values()):
+            self.world.named -= 1
+        self.join()
+
     def end(self) -> None:
         self.world.faults = Faults.calm()
         self.everybody_leaves()
@@ -230,19 +248,20 @@ class History:
             for message in self.world.kafka.logs[partition][start:end]
             for row in message.rows
         }
-        for number, shard in enumerate(self.world.shards):
-            wanted = Counter(
-                row.record
-                for log in self.world.kafka.logs
-                for message in log
-                if not message.refused and not message.unreadable
-                for row in message.rows
-                if row.shard == number
+        wanted = Counter(
+            row.record
+            for log in self.world.kafka.logs
+            for message in log
+            if not message.refused and not message.unreadable
+            for row in message.rows
+        )
+        # Which shard a record is on depends on how many there were when it was planned.
+        for replicas in zip(*(shard.replicas for shard in self.world.shards), strict=True):
+            have = Counter(
+                row.record for replica in replicas for rows in replica.rows.values() for row in rows
             )
-            for replica in shard.replicas:
-                have = Counter(row.record for rows in replica.rows.values() for row in rows)
-                found += [f"lost {record}" for record in wanted - have if record not in excused]
-                found += [f"doubled {record}" for record in have - wanted]
+            found += [f"lost {record}" for record in wanted - have if record not in excused]
+            found += [f"doubled {record}" for record in have - wanted]
         return found
 
     def ledger_faults(self) -> list[str]:
@@ -380,4 +399,18 @@ def test_without_payload_hash_and_range_in_the_ingest_id_histories_fail(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Plan, "ingest_id", lambda _plan, target, _revision=None: target.shard)
+    assert finds_a_fault({})
+
+
+def routed_anew(world: World, plan: Plan, target: Target) -> Block:
+    """An old plan's rows go where today's list would send them."""
+    block = ROUTED_AS_PLANNED(world, replace(plan, shards=world.named), target)
+    return block._replace(ingest_id=plan.ingest_id(target))
+
+
+ROUTED_AS_PLANNED = World.block
+
+
+def test_without_the_plans_number_of_shards_histories_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(World, "block", routed_anew)
     assert finds_a_fault({})

@@ -18,12 +18,20 @@ from headrace_writer.core.delivery_plan import Exclusion, Plan
 TABLE = "otel_traces"
 
 
+MOST_SHARDS = 3
+
+
 class Row(NamedTuple):
     """One record; `day` is the ClickHouse partition it falls into."""
 
     record: int
-    shard: int
+    key: int
+    """What routing hashes."""
     day: int
+
+    def shard(self, shards: int) -> int:
+        """The one that it goes to when there are so many."""
+        return self.key % shards
 
 
 @dataclass(frozen=True)
@@ -166,7 +174,9 @@ class World:
         self.rules = 0
         """The newest guardrails; writers take them over between two batches, each in its time."""
         self.kafka = Kafka(self.rng, partitions)
-        self.shards = [Shard(self.rng, self.window) for _ in range(2)]
+        self.shards = [Shard(self.rng, self.window) for _ in range(MOST_SHARDS)]
+        self.named = 2
+        """How many of them the list names that writers get at their start."""
         self.ledger: dict[tuple[int, int, int], bool] = {}
         """Stored ranges (partition, start, end) and whether their rows were verified."""
         self.ledger_plans: dict[tuple[int, int, int], list[Plan]] = {}
@@ -176,7 +186,7 @@ class World:
                 rows = []
                 for _ in range(self.rng.randint(1, 3)):
                     day = self.rng.choice((1, 1, 1, 2))
-                    rows.append(Row(record, self.rng.randrange(2), day))
+                    rows.append(Row(record, self.rng.randrange(6), day))
                     record += 1
                 kind = self.rng.random()
                 log.append(Message(tuple(rows), kind < 0.03, 0.03 <= kind < 0.06))
@@ -211,7 +221,7 @@ class World:
             for partition, offset, message in self.messages(plan)
             if not message.unreadable and (partition, offset) not in left_out
             for row in message.rows
-            if row.shard == target.shard
+            if row.shard(plan.shards) == target.shard
         )
         return Block(plan.ingest_id(target), rows)
 
@@ -230,7 +240,7 @@ class World:
     def complete(self, plan: Plan) -> Plan:
         """Fill in what decoding the planned messages tells."""
         rows = Counter(
-            Target(TABLE, row.shard)
+            Target(TABLE, row.shard(plan.shards))
             for _, _, message in self.messages(plan)
             if not message.unreadable
             for row in message.rows
@@ -244,5 +254,6 @@ class World:
         return frozenset(
             Exclusion(target, partition, offset)
             for partition, offset, message in self.messages(plan)
-            if message.refused and any(row.shard == target.shard for row in message.rows)
+            if message.refused
+            and any(row.shard(plan.shards) == target.shard for row in message.rows)
         ) - frozenset(excluded)
