@@ -341,7 +341,10 @@ LIES: dict[str, Lies] = {
 
 
 def finds_a_fault(lies: Lies) -> bool:
-    return any(play(seed, lies) for seed in range(FIRST_SEED, FIRST_SEED + HISTORIES))
+    """Ends with the first history that fails. Most are among the first hundred, but an outdated
+    process has to come between two others: one history in some thousands."""
+    seeds = range(FIRST_SEED, FIRST_SEED + 10 * HISTORIES)
+    return any(play(seed, lies) for seed in seeds)
 
 
 @pytest.mark.parametrize("name", LIES)
