@@ -16,8 +16,6 @@ from headrace_writer.core.delivery_effects import CommitResult, Position
 from headrace_writer.core.delivery_plan import Exclusion, Plan
 
 TABLE = "otel_traces"
-
-
 MOST_SHARDS = 3
 
 
@@ -174,7 +172,10 @@ class World:
         self.rules = 0
         """The newest guardrails; writers take them over between two batches, each in its time."""
         self.kafka = Kafka(self.rng, partitions)
-        self.shards = [Shard(self.rng, self.window) for _ in range(MOST_SHARDS)]
+        self.reshards = seed % 2 == 1
+        self.sharding = random.Random(f"shards {seed}")
+        """Apart, so that histories without another shard are the same whatever there is of it."""
+        self.shards = [Shard(self.rng, self.window) for _ in range(2)]
         self.named = 2
         """How many of them the list names that writers get at their start."""
         self.ledger: dict[tuple[int, int, int], bool] = {}
@@ -186,10 +187,18 @@ class World:
                 rows = []
                 for _ in range(self.rng.randint(1, 3)):
                     day = self.rng.choice((1, 1, 1, 2))
-                    rows.append(Row(record, self.rng.randrange(6), day))
+                    key = self.rng.randrange(2) + 2 * self.sharding.randrange(MOST_SHARDS)
+                    rows.append(Row(record, key, day))
                     record += 1
                 kind = self.rng.random()
                 log.append(Message(tuple(rows), kind < 0.03, 0.03 <= kind < 0.06))
+
+    def add_shard(self) -> None:
+        """Name one more; a server that was there before has its rows still."""
+        self.named += 1
+        if self.named > len(self.shards):
+            self.shards.append(Shard(self.rng, self.window))
+            self.shards[-1].tokens = self.shards[0].tokens
 
     def tick(self) -> None:
         """Time, replication, delayed commits and replicas coming and going."""
