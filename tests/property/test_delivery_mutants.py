@@ -30,7 +30,7 @@ from headrace_writer.core.delivery_effects import (
 from headrace_writer.core.delivery_plan import Plan
 from headrace_writer.core.delivery_survey import Survey, Verified
 from support.simulated_writer import Lies, Writer
-from support.simulation import Faults, Message, Row, World
+from support.simulation import Block, Faults, Message, Row, World
 
 from .test_delivery_model import FIRST_SEED, HISTORIES, play
 
@@ -226,4 +226,18 @@ def test_without_the_plans_cuts_histories_fail(monkeypatch: pytest.MonkeyPatch) 
         return planned(world, plan, target, message)
 
     monkeypatch.setattr(World, "rows_of", rows_of)
+    assert some_history_shows(HARM, {})
+
+
+def routed_anew(world: World, plan: Plan, target: Target) -> Block:
+    """An old plan's rows go where today's list would send them."""
+    block = ROUTED_AS_PLANNED(world, replace(plan, shards=world.named), target)
+    return block._replace(ingest_id=plan.ingest_id(target))
+
+
+ROUTED_AS_PLANNED = World.block
+
+
+def test_without_the_plans_number_of_shards_histories_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(World, "block", routed_anew)
     assert some_history_shows(HARM, {})

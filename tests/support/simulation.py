@@ -19,14 +19,20 @@ TABLE = "otel_traces"
 # Steps. A short one passes within a history.
 SHORT_WINDOW = 200
 WINDOWS = (SHORT_WINDOW, 4_000, 4_000)
+MOST_SHARDS = 3
 
 
 class Row(NamedTuple):
     """One record; `day` is the ClickHouse partition it falls into."""
 
     record: int
-    shard: int
+    key: int
+    """What routing hashes."""
     day: int
+
+    def shard(self, shards: int) -> int:
+        """The one that it goes to when there are so many."""
+        return self.key % shards
 
 
 @dataclass(frozen=True)
@@ -184,7 +190,12 @@ class World:
         self.rules = 0
         """The newest guardrails; writers take them over between two batches, each in its time."""
         self.kafka = Kafka(self.rng, partitions)
+        self.reshards = seed % 2 == 1
+        self.sharding = random.Random(f"shards {seed}")
+        """Apart, so that histories without another shard are the same whatever there is of it."""
         self.shards = [Shard(self.rng, self.window) for _ in range(2)]
+        self.named = 2
+        """How many of them the list names that writers get at their start."""
         self.ledger: dict[tuple[int, int, int], bool] = {}
         """Stored ranges (partition, start, end) and whether their rows were verified."""
         self.ledger_plans: dict[tuple[int, int, int], list[Plan]] = {}
@@ -194,11 +205,19 @@ class World:
                 rows = []
                 for _ in range(self.rng.randint(1, 3)):
                     day = self.rng.choice((1, 1, 1, 2))
-                    rows.append(Row(record, self.rng.randrange(2), day))
+                    key = self.rng.randrange(2) + 2 * self.sharding.randrange(MOST_SHARDS)
+                    rows.append(Row(record, key, day))
                     record += 1
                 kind = self.rng.random()
                 large = len(rows) > 1 and self.sizes.random() < 0.12
                 log.append(Message(tuple(rows), kind < 0.03, 0.03 <= kind < 0.06, large))
+
+    def add_shard(self) -> None:
+        """Name one more; a server that was there before has its rows still."""
+        self.named += 1
+        if self.named > len(self.shards):
+            self.shards.append(Shard(self.rng, self.window))
+            self.shards[-1].tokens = self.shards[0].tokens
 
     def tick(self) -> None:
         """Time, replication, delayed commits and replicas coming and going."""
@@ -236,7 +255,7 @@ class World:
     def rows_of(self, plan: Plan, target: Target, message: Message) -> list[Row]:
         """A message's rows for one target."""
         first, end = plan.pieces[target.piece] if plan.cuts else (0, None)
-        return [row for row in message.rows[first:end] if row.shard == target.shard]
+        return [row for row in message.rows[first:end] if row.shard(plan.shards) == target.shard]
 
     def fitting(self, ranges: list[Range]) -> tuple[Range, ...]:
         """As many of these messages as one batch may hold: a large one stands alone."""

@@ -20,6 +20,7 @@ Kind = Literal[
     "doubled_rows",
     "replica_behind",
     "replica_silent",
+    "shard_unknown",
     "unexplained_rows",
 ]
 
@@ -209,6 +210,22 @@ def expected_blocks(rows: Iterable[LedgerRange]) -> dict[Target, dict[int, Expec
             ranges = (*(known.ranges if known else ()), (row.place, row.start, row.end))
             of_target[ingest_id] = Expected(target.whole, ingest_id, count, ranges)
     return found
+
+
+def on_unknown_shards(
+    blocks: Mapping[Target, Mapping[int, Expected]], shards: int
+) -> list[Finding]:
+    """Findings for the blocks that nobody counts: those on shards beyond the ones named."""
+    return [
+        Finding(
+            "shard_unknown",
+            table=target.table,
+            shard=target.shard,
+            note=f"{len(found)} blocks not counted: clickhouse_shards names {shards} shards",
+        )
+        for target, found in sorted(blocks.items())
+        if target.shard >= shards
+    ]
 
 
 def judge(block: Expected, counts: Mapping[str, int | None]) -> list[Finding]:

@@ -71,10 +71,15 @@ class Encoding(NamedTuple):
         """The one that a plan was made with."""
         return cls(plan.fingerprint, plan.shards)
 
+    def reaches(self, plan: Plan) -> bool:
+        """Whether all shards of the plan's blocks are there: more may have come since, but none
+        of these may have gone."""
+        return all(target.shard < self.shards for target in plan.rows)
+
     def builds(self, plan: Plan) -> bool:
-        """Whether the plan's blocks come out as they were planned. Rows go to as many shards as
-        there were then, so shards may have been added, but not removed."""
-        return plan.fingerprint == self.fingerprint and plan.shards <= self.shards
+        """Whether the plan's blocks come out as they were planned. Rows are spread over as many
+        shards as there were then."""
+        return plan.fingerprint == self.fingerprint and self.reaches(plan)
 
 
 class Void:
@@ -107,6 +112,8 @@ class Intact:
 
 def repair(plan: Plan, today: Encoding) -> Steps[Outcome | Intact]:
     """Insert what ClickHouse lacks of a batch that the ledger has. Nothing is doubled."""
+    if not today.reaches(plan):
+        return _too_few_shards(plan, today)
     survey = yield from take_survey(plan, frozenset(plan.rows))
     if survey.doubled:
         return Stopped(f"more rows than planned in {survey.doubled}: {named(plan)}")
@@ -205,6 +212,13 @@ def _readable_plan(position: Position | None) -> Plan | None:
         return None
 
 
+def _too_few_shards(plan: Plan, today: Encoding) -> Stopped:
+    return Stopped(
+        f"planned on {plan.shards} shards, and clickhouse_shards names {today.shards}: finish it "
+        f"by a writer with the longer list: {named(plan)}"
+    )
+
+
 def _position_after(outcome: Outcome | Void, plan: Plan, partition: int) -> Recovered:
     if isinstance(outcome, Stored):
         return plan.ends[partition]
@@ -213,6 +227,10 @@ def _position_after(outcome: Outcome | Void, plan: Plan, partition: int) -> Reco
 
 def _resolve(plan: Plan, mine: tuple[int, ...], today: Encoding) -> Steps[Outcome | Void]:
     """Finish a plan found on assignment."""
+    if not today.reaches(plan):
+        # What a shard that is not named holds nobody can say. To wait for it would stop every
+        # partition of this process.
+        return _too_few_shards(plan, today)
     everywhere = yield from ask(Committed(plan.partitions), dict)
     valid = True
     for partition in plan.partitions:
@@ -260,7 +278,7 @@ def _insert_anew(plan: Plan, mine: tuple[int, ...], today: Encoding) -> Steps[Ou
     yield from ask(TablesUnchanged(), object)
     why = "a replica that may hold rows of an older encoding"
     survey = yield from patient_survey(plan, frozenset(plan.rows), why)
-    if survey.torn or plan.shards > today.shards:
+    if survey.torn:
         return Stopped(f"{BuildProblem.FORMAT_CHANGED.value}: {named(plan)}")
     if not survey.missing:
         return (yield from _finish(plan, verified=True))

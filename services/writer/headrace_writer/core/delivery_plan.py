@@ -114,11 +114,13 @@ class Plan:
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
     def same_batch(self, other: "Plan") -> bool:
-        """Whether both describe the same messages (revisions may differ)."""
-        return (self.topic_id, self.ranges, self.payload_hash) == (
+        """Whether both describe the same blocks (revisions may differ): the same messages on as
+        many shards. One that was refused may have been planned anew on more."""
+        return (self.topic_id, self.ranges, self.payload_hash, self.shards) == (
             other.topic_id,
             other.ranges,
             other.payload_hash,
+            other.shards,
         )
 
     def merged(self, other: "Plan") -> "Plan":
