@@ -22,6 +22,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from headrace_schema.model import Dialect
 from headrace_writer.core.block import Signal
+from headrace_writer.core.guardrails import Treatment
 from headrace_writer.shell.replica import Address, Login, Replica
 from support import builders
 from support.decoders import KERNEL, layouts_of
@@ -241,6 +242,10 @@ def records() -> ExportLogsServiceRequest:
     return builders.logs(*failures, *scores, told, asked, answered, resource=RESOURCE)
 
 
+# Nothing above has one: a test that wants tenants names them in its resource.
+TENANTS = Treatment(tenant_attribute="tenant.id")
+
+
 def replica(port: int, database: str) -> Replica:
     return Replica(Address("127.0.0.1", port), Login(database, "default", "", 5, 30))
 
@@ -250,7 +255,7 @@ def store(
 ) -> None:
     """What a writer does with one message; the same `ingest_id` is the same block again."""
     layouts = layouts_of(signal, dialect)
-    builder = KERNEL.builder(signal, layouts, 1)
+    builder = KERNEL.builder(signal, layouts, 1, treatment=TENANTS)
     assert builder.append_many([payload]) == []
     for block in builder.finish({target: ingest_id for target, _ in builder.pending()}):
         into.insert(block.target.table, layouts[block.target.table], block)

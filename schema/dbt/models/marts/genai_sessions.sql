@@ -1,8 +1,9 @@
-{{ config(order_by='(day, session_id)', unique_key='session_id') }}
+{{ config(order_by='(day, session_id)', unique_key=['tenant', 'session_id']) }}
 
 -- Sessions that were active in the last days, counted whole as far as their spans are kept. A session
--- whose spans are gone keeps the row it had.
+-- whose spans are gone keeps the row it had. Two tenants may use one id.
 SELECT
+    Tenant AS tenant,
     SessionId AS session_id,
     toDate(min(Time)) AS day,
     any(ServiceName) AS service,
@@ -22,10 +23,10 @@ SELECT
 FROM {{ source('telemetry', 'genai_span_costs') }}
 WHERE SessionId != ''
 {% if is_incremental() %}
-  AND SessionId IN (
-    SELECT SessionId
+  AND (Tenant, SessionId) IN (
+    SELECT Tenant, SessionId
     FROM {{ source('telemetry', 'genai_span_costs') }}
     WHERE Time >= now() - INTERVAL {{ var('lookback_days') }} DAY
   )
 {% endif %}
-GROUP BY SessionId
+GROUP BY Tenant, SessionId
