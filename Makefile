@@ -76,6 +76,7 @@ test: setup dbt ## every test: kernel, unit, property, contract, integration, ch
 	@if [ -e services/kernel/Cargo.toml ]; then \
 	  cargo test -q --manifest-path services/kernel/Cargo.toml; fi
 	@bash deploy/native/setup/helm.sh
+	@bash deploy/native/setup/s3.sh
 	@$(PYTHON) -m pytest $(ARGS)
 
 .PHONY: check

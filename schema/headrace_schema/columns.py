@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from headrace_schema import genai_tables, ledger_table
+from headrace_schema.genai import TENANTS
 from headrace_schema.model import (
     ATTRIBUTES,
     DELTA,
@@ -124,6 +125,7 @@ TRACE_ID_TS = Table(
         Column("TraceId", STRING),
         Column("Start", "DateTime", DELTA, recoded=_NARROW),
         Column("End", "DateTime", DELTA, recoded=_NARROW),
+        Column("Tenant", LABEL, since=TENANTS, modern=True),
     ),
     kept_as="traces",
     time="Start",
@@ -344,6 +346,7 @@ VIEWS: Mapping[str, tuple[Column, ...]] = MappingProxyType(
             Column("AggregationTemporality", "Nullable(Int32)"),
             Column("IsMonotonic", "Nullable(Bool)"),
             Column("IngestId", "UInt64"),
+            Column("Tenant", LABEL, since=TENANTS, modern=True),
         ),
         **genai_tables.VIEWS,
     }

@@ -17,6 +17,9 @@ from dataclasses import dataclass
 
 from headrace_schema.model import LABEL, STRING, TIME, Column, Dialect
 
+TENANTS = 11
+"""The migration that brings the tenant to views and to what views fill; modern dialect only."""
+
 PREVIEW_CHARACTERS = 200
 """Of prompts and completions in `genai_spans`; the whole texts are in `genai_content`."""
 
@@ -32,10 +35,18 @@ class Field:
     name: str
     type: str
     expression: str
+    since: int = 1
+    """The migration that brings it."""
+    modern: bool = False
+    """Whether the legacy dialect does without it."""
 
     @property
     def column(self) -> Column:
-        return Column(self.name, self.type)
+        return Column(self.name, self.type, since=self.since, modern=self.modern)
+
+    def is_in(self, dialect: Dialect, migration: int) -> bool:
+        """Whether a dialect has it once that migration is applied."""
+        return self.since <= migration and not (self.modern and dialect == "legacy")
 
 
 def expression(text: str, dialect: Dialect) -> str:
@@ -255,15 +266,19 @@ SPAN_FIELDS = (
     Field("PromptPreview", STRING, _preview(INPUT)),
     Field("CompletionPreview", STRING, _preview(OUTPUT)),
     Field("IngestId", "UInt64", "IngestId"),
+    Field("Tenant", LABEL, "Tenant", since=TENANTS, modern=True),
 )
 
 FIELDS_BY_NAME = {field.name: field for field in SPAN_FIELDS}
 
 
-def spans_select(source: str, dialect: Dialect) -> str:
-    """The normalised spans of a table like otel_traces, which may be named with its database."""
+def spans_select(source: str, dialect: Dialect, migration: int) -> str:
+    """The normalised spans of a table like otel_traces, which may be named with its database, as
+    of a migration."""
     listed = ",\n".join(
-        f"    {expression(field.expression, dialect)} AS {field.name}" for field in SPAN_FIELDS
+        f"    {expression(field.expression, dialect)} AS {field.name}"
+        for field in SPAN_FIELDS
+        if field.is_in(dialect, migration)
     )
     return f"SELECT\n{listed}\nFROM {source}\nWHERE {is_llm_span(dialect)}"
 

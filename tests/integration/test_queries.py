@@ -187,5 +187,6 @@ def test_the_logs_of_a_trace_are_those_of_its_calls(reader: Reader, emitted: Emi
 
 
 def test_every_query_of_the_page_has_a_test() -> None:
-    about_models = Path(__file__).parents[1] / "contract" / "test_genai_queries.py"
-    assert asked(Path(__file__), about_models) == set(queries("modern"))
+    contract = Path(__file__).parents[1] / "contract"
+    about_models = (contract / "test_genai_queries.py", contract / "test_rollup.py")
+    assert asked(Path(__file__), *about_models) == set(queries("modern"))

@@ -27,6 +27,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from headrace_schema.model import Dialect
 from headrace_writer.core.block import Signal
+from headrace_writer.core.guardrails import Treatment
 from headrace_writer.shell.replica import Address, Login, Replica
 from support import builders
 from support.decoders import KERNEL, layouts_of
@@ -246,6 +247,8 @@ def records() -> ExportLogsServiceRequest:
     return builders.logs(*failures, *scores, told, asked, answered, resource=RESOURCE)
 
 
+# Nothing above has one: a test that wants tenants names them in its resource.
+TENANTS = Treatment(tenant_attribute="tenant.id")
 # Boundaries that the conventions advise, and the bucket [low, high] of each.
 DURATION_BOUNDS_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24)
 TOKEN_BOUNDS = (1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536)
@@ -297,7 +300,7 @@ def store(
 ) -> None:
     """What a writer does with one message; the same `ingest_id` is the same block again."""
     layouts = layouts_of(signal, dialect)
-    builder = KERNEL.builder(signal, layouts, 1)
+    builder = KERNEL.builder(signal, layouts, 1, treatment=TENANTS)
     assert builder.append_many([payload]) == []
     for block in builder.finish({target: ingest_id for target, _ in builder.pending()}):
         into.insert(block.target.table, layouts[block.target.table], block)

@@ -1,12 +1,13 @@
-{{ config(order_by='(day, session_id)', unique_key='session_id') }}
+{{ config(order_by='(day, session_id)', unique_key=['tenant', 'session_id']) }}
 
 -- Sessions that were active in the last days, counted whole as far as their spans are kept. A session
--- whose spans are gone keeps the row it had. Agents and tools count, too; money is for calls of models.
+-- whose spans are gone keeps the row it had. Agents and tools count, too; money is for calls of models. Two
+-- tenants may use one id.
 {% set active %}
 SessionId != ''
 {% if is_incremental() %}
-  AND SessionId IN (
-    SELECT SessionId
+  AND (Tenant, SessionId) IN (
+    SELECT Tenant, SessionId
     FROM {{ source('telemetry', 'genai_spans') }}
     WHERE Time >= now() - INTERVAL {{ var('lookback_days') }} DAY
   )
@@ -16,6 +17,7 @@ SELECT *
 FROM
 (
     SELECT
+        Tenant AS tenant,
         SessionId AS session_id,
         toDate(min(Time)) AS day,
         any(ServiceName) AS service,
@@ -33,17 +35,18 @@ FROM
         maxIf(LatencyMs, Kind = 'model') AS slowest_ms
     FROM {{ source('telemetry', 'genai_spans') }}
     WHERE {{ active }}
-    GROUP BY SessionId
+    GROUP BY Tenant, SessionId
 ) AS spans
 LEFT JOIN
 (
     SELECT
+        Tenant AS tenant,
         SessionId AS session_id,
         any(Currency) AS currency,
         sum(Cost) AS cost,
         sum(UnpricedCalls) AS unpriced_calls
     FROM {{ source('telemetry', 'genai_span_costs') }}
     WHERE {{ active }}
-    GROUP BY SessionId
+    GROUP BY Tenant, SessionId
 ) AS costs
-USING (session_id)
+USING (tenant, session_id)

@@ -47,6 +47,7 @@ from headrace_writer.core.delivery_effects import (
 )
 from headrace_writer.core.delivery_plan import Plan, PlanUnreadable, decode_plan
 from headrace_writer.core.delivery_survey import (
+    Survey,
     ask,
     look_before_insert,
     named,
@@ -121,6 +122,11 @@ def repair(plan: Plan, today: Encoding) -> Steps[Outcome | Intact]:
         return Intact(survey.silent)
     if survey.silent:
         return Stopped(f"a replica that may hold the rows does not answer: {named(plan)}")
+    return (yield from _mend(plan, survey, today))
+
+
+def _mend(plan: Plan, survey: Survey, today: Encoding) -> Steps[Outcome]:
+    """Insert what a survey without silence misses of a batch that the ledger has."""
     if not today.builds(plan):
         return (yield from _insert_anew(plan, plan.partitions, today))
     if survey.torn and (yield from ask(Expired(plan, 3), bool)):
