@@ -150,6 +150,23 @@ def test_panels_are_complete(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
+def test_thresholds_rise(name: str) -> None:
+    for panel in panels(name):
+        steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        assert steps[0]["value"] is None, panel["title"]
+        values = [step["value"] for step in steps[1:]]
+        assert values == sorted(set(values)), panel["title"]
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_an_override_names_a_series_of_its_panel(name: str) -> None:
+    for panel in panels(name):
+        legends = {target["legendFormat"] for target in panel["targets"]}
+        named = {one["matcher"]["options"] for one in panel["fieldConfig"]["overrides"]}
+        assert named <= legends, panel["title"]
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
 def test_panels_do_not_overlap(name: str) -> None:
     taken: set[tuple[int, int]] = set()
     for panel in build(DASHBOARDS[name])["panels"]:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from headrace_dashboards.releases import namespace_variable, scoped
+
 PROMETHEUS = {"type": "prometheus", "uid": "${prometheus}"}
 SCHEMA_VERSION = 39
 GREEN, AMBER, RED = "green", "#EAB839", "red"
@@ -16,10 +18,12 @@ Kind = Literal["timeseries", "stat", "heatmap", "cells"]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """PromQL, and how its series are called."""
+    """PromQL, and how its series are called. `apart`: a line of its own in a stacked panel, for
+    what is not part of the sum."""
 
     expr: str
     legend: str = ""
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,12 @@ def build(dashboard: Dashboard) -> dict[str, Any]:
         "refresh": dashboard.refresh,
         "time": {"from": dashboard.since, "to": "now"},
         "timezone": "utc",
-        "templating": {"list": [_datasource_variable(name) for name in _datasources(dashboard)]},
+        "templating": {
+            "list": [
+                *(_datasource_variable(name) for name in _datasources(dashboard)),
+                namespace_variable(),
+            ]
+        },
         "annotations": {"list": [_annotation(mark) for mark in dashboard.marks]},
         "links": [],
         "panels": panels,
@@ -151,7 +160,7 @@ def _annotation(mark: Mark) -> dict[str, Any]:
     return {
         **about,
         "datasource": PROMETHEUS,
-        "expr": mark.expr,
+        "expr": scoped(mark.expr),
         "titleFormat": mark.text,
         "step": "15s",
     }
@@ -198,13 +207,13 @@ def _panel(panel: Panel, number: int, x: int, y: int) -> dict[str, Any]:
         "description": panel.description,
         "datasource": PROMETHEUS,
         "gridPos": {"h": panel.height, "w": panel.width, "x": x, "y": y},
-        "fieldConfig": {"defaults": defaults, "overrides": []},
+        "fieldConfig": {"defaults": defaults, "overrides": [_apart(one.legend) for one in panel.queries if one.apart]},
         "options": options,
         "targets": [
             {
                 "refId": chr(ord("A") + i),
                 "datasource": PROMETHEUS,
-                "expr": query.expr,
+                "expr": scoped(query.expr),
                 "legendFormat": query.legend or "__auto",
                 "range": panel.kind != "stat",
                 "instant": panel.kind == "stat",
@@ -213,6 +222,16 @@ def _panel(panel: Panel, number: int, x: int, y: int) -> dict[str, Any]:
             for i, query in enumerate(panel.queries)
         ],
     }
+
+
+def _apart(legend: str) -> dict[str, Any]:
+    """The override that takes a series off the stack."""
+    properties = [
+        {"id": "custom.stacking", "value": {"mode": "none"}},
+        {"id": "custom.fillOpacity", "value": 0},
+        {"id": "custom.lineWidth", "value": 2},
+    ]
+    return {"matcher": {"id": "byName", "options": legend}, "properties": properties}
 
 
 def _thresholds(panel: Panel) -> dict[str, Any]:
