@@ -15,7 +15,7 @@ from support.cluster import running
 EXAMPLES = """examples:
   make alerts-fault-run                            five faults, rules as they are: forty minutes
   make alerts-fault-run ARGS=--onsets              until they fire, not until they end
-  make alerts-fault-run ARGS='--scale 6'           every duration of the rules a sixth: a quarter of an hour
+  make alerts-fault-run ARGS='--scale 6'           every duration of the rules a sixth: 15 minutes
   make alerts-fault-run ARGS='--only "a replica is killed"'
 """
 # Unscaled: dead letters that wait are reported after fifteen minutes.

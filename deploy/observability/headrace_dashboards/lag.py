@@ -13,15 +13,16 @@ PROMISE = Row(
     (
         Panel(
             "Oldest metric not stored",
-            "Age of the oldest metric record that is not in ClickHouse, as writers and the exporter "
+            "Age of the oldest metric record that is not in ClickHouse, as writers and exporter "
             "see it: the larger counts. 0 when nothing waits; no value when nobody reports. Of "
             "several releases, here and beside, the worst.",
-            "s", (Query("max(headrace:metric_lag_seconds)"),), "stat", 4, 5, warn=5, bad=10, decimals=1,
+            "s", (Query("max(headrace:metric_lag_seconds)"),),
+            "stat", 4, 5, warn=5, bad=10, decimals=1,
         ),
         Panel(
             "Held, 30 days",
             "Share of the time slices in which the oldest metric was younger than ten seconds, no "
-            "partition of metrics stood still and a writer of metrics reported; 99.9 % are promised.",
+            "partition of metrics stood still and a writer of them reported; 99.9 % are promised.",
             "percentunit", (Query("1 - max(headrace:metric_lag_bad:ratio30d)"),),
             "stat", 4, 5, warn=0.9995, bad=0.999, decimals=3, falling=True,
         ),
@@ -127,9 +128,9 @@ LAG = Row(
         Panel(
             "Where a metric's time goes",
             "Mean per message or batch. In Kafka: until a writer has fetched it. Batching: in the "
-            "backlog, until the batch closes. Decode and build are the kernel's. A line of its own, "
-            "because it is the worst replica's and comes after the record is visible on the first: "
-            "replicating.",
+            "backlog, until the batch closes. Decode and build are the kernel's. Replicating "
+            "has a line of its own: it is the worst replica's, and comes after the record is "
+            "visible on the first.",
             "s",
             (
                 Query(

@@ -207,7 +207,10 @@ def _panel(panel: Panel, number: int, x: int, y: int) -> dict[str, Any]:
         "description": panel.description,
         "datasource": PROMETHEUS,
         "gridPos": {"h": panel.height, "w": panel.width, "x": x, "y": y},
-        "fieldConfig": {"defaults": defaults, "overrides": [_apart(one.legend) for one in panel.queries if one.apart]},
+        "fieldConfig": {
+            "defaults": defaults,
+            "overrides": [_apart(one.legend) for one in panel.queries if one.apart],
+        },
         "options": options,
         "targets": [
             {
