@@ -10,11 +10,13 @@ lose or double.
 import os
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from headrace_writer.core import delivery
+from headrace_writer.core.block import Target
 from headrace_writer.core.delivery_effects import (
     Commit,
     CommitResult,
@@ -27,7 +29,7 @@ from headrace_writer.core.delivery_effects import (
 from headrace_writer.core.delivery_plan import Plan, decode_plan
 from headrace_writer.core.delivery_survey import Verified
 from support.simulated_writer import Lies, ProtocolStoppedError, Writer
-from support.simulation import Faults, World
+from support.simulation import Faults, Message, Row, World
 
 HISTORIES = int(os.environ.get("HEADRACE_MODEL_HISTORIES", "1500"))
 FIRST_SEED = int(os.environ.get("HEADRACE_MODEL_SEED", "1"))
@@ -366,6 +368,19 @@ REMOVED: dict[str, tuple[str, Any]] = {
 def test_without_this_step_histories_fail(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     function, replacement = REMOVED[name]
     monkeypatch.setattr(delivery, function, replacement)
+    assert finds_a_fault({})
+
+
+def test_without_the_plans_cuts_histories_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writers that cut a large message each by limits of their own build other blocks."""
+    planned = World.rows_of
+
+    def rows_of(world: World, plan: Plan, target: Target, message: Message) -> list[Row]:
+        if plan.cuts and world.sizes.random() < 0.5:
+            plan = replace(plan, cuts=(plan.cuts[0] + 1, *plan.cuts[1:-1], plan.cuts[-1] - 1))
+        return planned(world, plan, target, message)
+
+    monkeypatch.setattr(World, "rows_of", rows_of)
     assert finds_a_fault({})
 
 

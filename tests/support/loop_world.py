@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from prometheus_client import CollectorRegistry
 
 from headrace_writer.core.backlog import Backlog, BatchLimits
-from headrace_writer.core.batch import BadMessage, Origin
+from headrace_writer.core.batch import NEW_BATCH, BadMessage, BlockLimits, Origin
 from headrace_writer.core.block import BlockBuilder
 from headrace_writer.core.decode_reference import ReferenceBackend
 from headrace_writer.core.guardrails import NOTHING, Treatment
@@ -43,6 +43,7 @@ class World:
     fingerprint: str = "print"
     treatment: Treatment = NOTHING
     """What writers take over between two batches."""
+    limits: BlockLimits = NEW_BATCH
 
     def produce(self, partition: int, spans: int = 4) -> None:
         offset = len(self.broker.logs[partition])
@@ -98,7 +99,7 @@ class Writer:
             self.builders_made += 1
             return ReferenceBackend().builder("traces", LAYOUTS, shards, "none", treatment)
 
-        origin = Origin("topic-1", 2, self.world.fingerprint)
+        origin = Origin("topic-1", 2, self.world.fingerprint, self.world.limits)
         rules = treatment.of("traces")
         return Tables(LAYOUTS, lambda table: table + "_local", builder, origin, treatment, rules)
 

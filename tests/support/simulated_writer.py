@@ -145,7 +145,7 @@ class Writer:
             if end > start and self.world.rng.random() < 0.8:
                 ranges.append(Range(partition, start, end))
         if ranges:
-            plan = self._plan(tuple(ranges))
+            plan = self._plan(self.world.fitting(ranges))
             self.plan = self.world.complete(plan)
             done, self.completed = self.completed, {}
             self.kind, self.work = "deliver", delivery.deliver(self.plan, done)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from headrace_writer.core.block import Target
 from headrace_writer.core.delivery_effects import CommitResult, Position
-from headrace_writer.core.delivery_plan import Exclusion, Plan
+from headrace_writer.core.delivery_plan import Exclusion, Plan, Range
 
 TABLE = "otel_traces"
 
@@ -33,6 +33,8 @@ class Message:
     """The server will not take it (the decoder does)."""
     unreadable: bool = False
     """The decoder rejects it."""
+    large: bool = False
+    """No block holds it whole: it is a batch of its own, in pieces."""
 
 
 @dataclass
@@ -158,6 +160,8 @@ class World:
 
     def __init__(self, seed: int, *, partitions: int = 3, messages: int = 12) -> None:
         self.rng = random.Random(seed)
+        self.sizes = random.Random(f"sizes {seed}")
+        """Apart, so that a history's faults are the same whatever is large."""
         self.window = 4_000
         self.now = 0
         self.faults = Faults()
@@ -179,7 +183,8 @@ class World:
                     rows.append(Row(record, self.rng.randrange(2), day))
                     record += 1
                 kind = self.rng.random()
-                log.append(Message(tuple(rows), kind < 0.03, 0.03 <= kind < 0.06))
+                large = len(rows) > 1 and self.sizes.random() < 0.12
+                log.append(Message(tuple(rows), kind < 0.03, 0.03 <= kind < 0.06, large))
 
     def tick(self) -> None:
         """Time, replication, delayed commits and replicas coming and going."""
@@ -210,10 +215,27 @@ class World:
             row
             for partition, offset, message in self.messages(plan)
             if not message.unreadable and (partition, offset) not in left_out
-            for row in message.rows
-            if row.shard == target.shard
+            for row in self.rows_of(plan, target, message)
         )
         return Block(plan.ingest_id(target), rows)
+
+    def rows_of(self, plan: Plan, target: Target, message: Message) -> list[Row]:
+        """A message's rows for one target."""
+        first, end = plan.pieces[target.piece] if plan.cuts else (0, None)
+        return [row for row in message.rows[first:end] if row.shard == target.shard]
+
+    def fitting(self, ranges: list[Range]) -> tuple[Range, ...]:
+        """As many of these messages as one batch may hold: a large one stands alone."""
+        taken: list[Range] = []
+        for partition, start, end in ranges:
+            for offset in range(start, end):
+                if self.kafka.logs[partition][offset].large:
+                    if not taken and offset == start:
+                        return (Range(partition, start, start + 1),)
+                    rest = [Range(partition, start, offset)] if offset > start else []
+                    return (*taken, *rest)
+            taken.append(Range(partition, start, end))
+        return tuple(taken)
 
     def torn(self, plan: Plan) -> bool:
         """Whether a block of the plan is stored for some days and not for others."""
@@ -228,15 +250,24 @@ class World:
         return False
 
     def complete(self, plan: Plan) -> Plan:
-        """Fill in what decoding the planned messages tells."""
-        rows = Counter(
-            Target(TABLE, row.shard)
-            for _, _, message in self.messages(plan)
-            if not message.unreadable
-            for row in message.rows
-        )
-        unreadable = sum(message.unreadable for _, _, message in self.messages(plan))
-        return replace(plan, rows=dict(rows), rejected=unreadable)
+        """Fill in what decoding the planned messages tells, and where the planner cuts them."""
+        messages = [message for _, _, message in self.messages(plan)]
+        if messages[0].large and not messages[0].unreadable:
+            # Writers may have other limits.
+            whole = len(messages[0].rows)
+            at = self.sizes.randrange(1, whole)
+            plan = replace(plan, cuts=self.sizes.choice([(1,) * whole, (at, whole - at)]))
+        rows: Counter[Target] = Counter()
+        for target in (
+            Target(TABLE, shard, piece)
+            for shard in range(plan.shards)
+            for piece in range(len(plan.cuts) or 1)
+        ):
+            for message in messages:
+                if not message.unreadable:
+                    rows[target] += len(self.rows_of(plan, target, message))
+        unreadable = sum(message.unreadable for message in messages)
+        return replace(plan, rows={t: n for t, n in rows.items() if n}, rejected=unreadable)
 
     def refusals(self, plan: Plan, target: Target) -> frozenset[Exclusion]:
         """Messages in a block that the server refuses."""
@@ -244,5 +275,5 @@ class World:
         return frozenset(
             Exclusion(target, partition, offset)
             for partition, offset, message in self.messages(plan)
-            if message.refused and any(row.shard == target.shard for row in message.rows)
+            if message.refused and self.rows_of(plan, target, message)
         ) - frozenset(excluded)

@@ -1,6 +1,8 @@
 """The dashboard to open first: is the promise held, and if not, where it stands."""
 
-from headrace_dashboards.panels import ALERTS, AMBER, Dashboard, Mark, Panel, Query, Row
+from headrace_dashboards.autoscaler import AUTOSCALER
+from headrace_dashboards.frame import AMBER
+from headrace_dashboards.panels import ALERTS, Dashboard, Mark, Panel, Query, Row
 from headrace_dashboards.shared import CPU, E2E, INSERT, LATENCY, MEMORY, quantile, rate
 
 STAGES = 'headrace_writer_stage_seconds_total{signal="metrics"}'
@@ -338,16 +340,6 @@ WRITERS = Row(
             ),
         ),
         Panel(
-            "Rows per second, required against stored",
-            "Required is what KEDA scales writers on (docs/autoscaling.md). Above stored for long: "
-            "more writers are needed than run.",
-            "cps",
-            (
-                Query("headrace:writer_required_rows_per_second", "{{signal}} required"),
-                rate("headrace_writer_rows_inserted_total", legend="{{signal}} stored"),
-            ),
-        ),
-        Panel(
             "Batches finished for somebody else",
             "Planned by a writer that went away, replayed by its successor.",
             "short",
@@ -391,7 +383,7 @@ LAG_DASHBOARD = Dashboard(
     "headrace-lag",
     "headrace: lag",
     "Is the promise held, how far is each signal behind, and where does it stand.",
-    (PROMISE, LAG, FLOW, CLICKHOUSE, WRITERS),
+    (PROMISE, LAG, FLOW, CLICKHOUSE, WRITERS, AUTOSCALER),
     (
         ALERTS,
         Mark(

@@ -287,6 +287,35 @@ impl Table {
         (all, if self.touched == payload { new } else { 0 })
     }
 
+    /// Bytes of a block's body besides its rows, at most.
+    pub fn head_bytes(&self) -> usize {
+        // Two lengths of names; version, flags and two counts of keys, and of values: LowCardinality.
+        let columns = self.shown.iter();
+        let columns =
+            columns.map(|shown| 2 * 10 + 2 * 32 + shown.name.len() + shown.type_name.len());
+        columns.sum::<usize>() + 8 + 2 * 10
+    }
+
+    /// Bytes that the rows take in a block's body, at most: as `nbytes`, and what stands there
+    /// more than once, or for no field.
+    pub fn body_bytes(&self) -> usize {
+        let rows = self.extent.rows;
+        let shared: usize = self.groups.iter().map(|group| group.nbytes().0).sum();
+        let again = self.shown.iter().map(|shown| match shown.source {
+            Source::IngestId => 8 * rows,
+            Source::Field(field, group, part) => {
+                let ends = group.map_or(0, |group| self.groups[group].nbytes().0);
+                let pairs = match (&self.columns[field], part, group) {
+                    (Column::Attributes(_), Part::Keys | Part::Values, None) => 8 * rows,
+                    (Column::Attributes(map), Part::Keys | Part::Values, _) => map.end_bytes(),
+                    _ => 0,
+                };
+                ends + pairs
+            }
+        });
+        self.nbytes(0).0 - shared + again.sum::<usize>()
+    }
+
     /// Closes the rows into a block, and starts empty again.
     pub fn finish(&mut self, ingest_id: u64, compressed: bool, buffers: &mut Buffers) -> Block {
         let mut body = Body::new(buffers, compressed, self.expected);

@@ -47,7 +47,7 @@ class LedgerRange:
     """How many new IngestIds its blocks needed altogether."""
     verified: bool
     blocks: Mapping[Target, tuple[int, int]]
-    """Target → (IngestId, rows)."""
+    """Target → (IngestId, rows). Blocks of one table on one shard are numbered as pieces."""
     plan: str
     """The plan's text, from which the blocks can be built again."""
 
@@ -197,16 +197,17 @@ class Expected:
 
 
 def expected_blocks(rows: Iterable[LedgerRange]) -> dict[Target, dict[int, Expected]]:
-    """Every block of the ledger rows: target → IngestId → block. Empty ones are left out."""
+    """Every block of the ledger rows: target → IngestId → block, all pieces of a table on a shard
+    together. Empty ones are left out."""
     found: dict[Target, dict[int, Expected]] = {}
     for row in rows:
         for target, (ingest_id, count) in row.blocks.items():
             if not count:
                 continue
-            of_target = found.setdefault(target, {})
+            of_target = found.setdefault(target.whole, {})
             known = of_target.get(ingest_id)
             ranges = (*(known.ranges if known else ()), (row.place, row.start, row.end))
-            of_target[ingest_id] = Expected(target, ingest_id, count, ranges)
+            of_target[ingest_id] = Expected(target.whole, ingest_id, count, ranges)
     return found
 
 

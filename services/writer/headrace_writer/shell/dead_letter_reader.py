@@ -24,6 +24,9 @@ PROVENANCE = "headrace.replayed_from"
 # One transaction: few enough to be quick, many enough to cost little each.
 PER_TRANSACTION = 100
 
+Records = tuple[int, int]
+Origin = tuple[str, int, int, Target | None, Records | None]
+
 
 @dataclass(frozen=True, slots=True)
 class Letter:
@@ -44,6 +47,8 @@ class Letter:
     key: bytes | None
     value: bytes
     tenant: str = ""
+    records: Records | None = None
+    """The message's records [first, end) of which the block would have held some."""
     replayed: bool = False
 
     @property
@@ -51,9 +56,9 @@ class Letter:
         return f"{self.partition}/{self.offset}"
 
     @property
-    def origin(self) -> tuple[str, int, int, Target | None]:
+    def origin(self) -> Origin:
         """A writer that died after sending sent it again: the same origin is the same letter."""
-        return self.topic, self.source_partition, self.source_offset, self.target
+        return self.topic, self.source_partition, self.source_offset, self.target, self.records
 
 
 class DeadLetterReader:
@@ -76,7 +81,7 @@ class DeadLetterReader:
 
     def read(self) -> list[Letter]:
         """Every letter, oldest first per partition, each origin once. Raises Retryable."""
-        letters: dict[tuple[str, int, int, Target | None], Letter] = {}
+        letters: dict[Origin, Letter] = {}
         marks: set[str] = set()
         for message in self._messages():
             pairs: Any = message.headers() or ()
@@ -178,9 +183,12 @@ class DeadLetterReader:
 
 
 def _letter(message: KafkaMessage, headers: dict[str, str]) -> Letter:
-    target = None
+    target, records = None, None
     if "headrace.table" in headers:
         target = Target(headers["headrace.table"], int(headers["headrace.shard"]))
+    if "headrace.records" in headers:
+        first, _, end = headers["headrace.records"].partition("-")
+        records = int(first), int(end)
     return Letter(
         partition=message.partition() or 0,
         offset=message.offset() or 0,
@@ -195,6 +203,7 @@ def _letter(message: KafkaMessage, headers: dict[str, str]) -> Letter:
         key=message.key(),
         value=message.value() or b"",
         tenant=headers.get(TENANT, ""),
+        records=records,
     )
 
 
