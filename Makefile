@@ -149,7 +149,7 @@ kube-e2e: setup ## the Helm chart in a real control plane (compiled once, a quar
 	@$(PYTHON) -m pytest tests/kube/e2e.py $(ARGS)
 
 .PHONY: alerts-fault-run
-alerts-fault-run: setup ## five faults against a real cluster; the right alerts fire, end, and no others; half an hour
+alerts-fault-run: setup ## five faults against a real cluster; the right alerts fire, end, and no others; forty minutes
 	@PYTHONPATH=tests:deploy/native $(PYTHON) -m alerts $(ARGS)
 
 .PHONY: docs

@@ -19,6 +19,7 @@ from headrace_dashboards.frame import (
     thresholds,
     timeseries,
 )
+from headrace_dashboards.releases import namespace_variable, scoped
 
 PROMETHEUS = {"type": "prometheus", "uid": "${prometheus}"}
 CLICKHOUSE = {"type": "grafana-clickhouse-datasource", "uid": "${clickhouse}"}
@@ -29,10 +30,12 @@ Kind = Literal["timeseries", "stat", "heatmap", "cells"]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """PromQL, and how its series are called."""
+    """PromQL, and how its series are called. `apart`: a line of its own in a stacked panel, for
+    what is not part of the sum."""
 
     expr: str
     legend: str = ""
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def _variables(dashboard: Dashboard) -> list[dict[str, Any]]:
     found = [datasource_variable("prometheus", "Prometheus", PROMETHEUS["type"])]
     if any(mark.sql for mark in dashboard.marks):
         found.append(datasource_variable("clickhouse", "ClickHouse", CLICKHOUSE["type"]))
-    return found
+    return [*found, namespace_variable()]
 
 
 def _annotation(mark: Mark) -> dict[str, Any]:
@@ -120,7 +123,7 @@ def _annotation(mark: Mark) -> dict[str, Any]:
     return {
         **about,
         "datasource": PROMETHEUS,
-        "expr": mark.expr,
+        "expr": scoped(mark.expr),
         "titleFormat": mark.text,
         "step": "15s",
     }
@@ -131,7 +134,7 @@ def _panel(panel: Panel, place: Place) -> dict[str, Any]:
         {
             "refId": chr(ord("A") + i),
             "datasource": PROMETHEUS,
-            "expr": query.expr,
+            "expr": scoped(query.expr),
             "legendFormat": query.legend or "__auto",
             "range": panel.kind != "stat",
             "instant": panel.kind == "stat",
@@ -139,7 +142,19 @@ def _panel(panel: Panel, place: Place) -> dict[str, Any]:
         }
         for i, query in enumerate(panel.queries)
     ]
-    return framed(panel, place, _drawn(panel), _colours(panel), Asked(PROMETHEUS, targets))
+    apart = [_apart(query.legend) for query in panel.queries if query.apart]
+    asked = Asked(PROMETHEUS, targets, apart)
+    return framed(panel, place, _drawn(panel), _colours(panel), asked)
+
+
+def _apart(legend: str) -> dict[str, Any]:
+    """The override that takes a series off the stack."""
+    properties = [
+        {"id": "custom.stacking", "value": {"mode": "none"}},
+        {"id": "custom.fillOpacity", "value": 0},
+        {"id": "custom.lineWidth", "value": 2},
+    ]
+    return {"matcher": {"id": "byName", "options": legend}, "properties": properties}
 
 
 def _drawn(panel: Panel) -> Drawn:
