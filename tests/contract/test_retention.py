@@ -2,9 +2,7 @@
 
 import argparse
 import io
-import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,69 +10,9 @@ import pytest
 
 from headrace_schema.retention_cli import add_retention_parser, run_retention
 from support.chdb_front import chdb_front
+from support.kept_database import KeptDatabase as Tenant
+from support.kept_database import eventually
 from support.schema_server import MigrateSettings, SchemaServer, create_tables, migrate
-
-DAY_S = 86_400
-NANO = 10**9
-
-
-class Tenant:
-    """A database of its own on the server."""
-
-    def __init__(self, server: SchemaServer, database: str = "") -> None:
-        self.server = server
-        self.database = database or f"kept_{server.dialect}"
-        self.settings = MigrateSettings(
-            [[("127.0.0.1", server.port)]], clickhouse_database=self.database
-        )
-
-    def retention(self, *argv: str) -> tuple[int, Any]:
-        """Exit code and JSON of one run."""
-        parser = argparse.ArgumentParser()
-        add_retention_parser(parser.add_subparsers())
-        out = io.StringIO()
-        args = parser.parse_args(["retention", *argv, "--json"])
-        code = run_retention(args, self.settings, out=out)
-        return code, json.loads(out.getvalue())
-
-    def days_of(self, table: str) -> list[int]:
-        """How many days ago the rows of a table are, oldest first."""
-        legacy = self.server.dialect == "legacy"
-        day = "toDate(intDiv(Timestamp, 1000000000))" if legacy else "toDate(Timestamp)"
-        with self.server.client() as client:
-            rows = client.execute(
-                f"SELECT toRelativeDayNum(today()) - toRelativeDayNum({day}) AS d "
-                f"FROM {self.database}.{table} ORDER BY d DESC"
-            )
-        return [int(row[0]) for row in rows]
-
-    def services_of(self, table: str) -> list[tuple[str, int]]:
-        """(service, days ago) of the rows of a table; modern."""
-        with self.server.client() as client:
-            rows = client.execute(
-                "SELECT ServiceName, toRelativeDayNum(today()) - toRelativeDayNum(Timestamp) "
-                f"FROM {self.database}.{table} ORDER BY 1, 2"
-            )
-        return [(str(service), int(days)) for service, days in rows]
-
-    def store_spans(self, days_ago: int, *services: str) -> None:
-        """One insert of one span per service; modern."""
-        with self.server.client() as client:
-            for table in ("otel_traces", "otel_logs"):
-                client.execute(
-                    f"INSERT INTO {self.database}.{table} (Timestamp, TraceId, ServiceName) "
-                    f"SELECT now() - toIntervalDay({days_ago}), 't', arrayJoin({list(services)})"
-                )
-
-    def store(self, table: str, *days_ago: int) -> None:
-        now = int(time.time())
-        with self.server.client() as client:
-            for days in days_ago:
-                at = (now - days * DAY_S) * NANO
-                value = f"toInt64({at})" if self.server.dialect == "legacy" else (
-                    f"fromUnixTimestamp64Nano(toInt64({at}))"
-                )  # fmt: skip
-                client.execute(f"INSERT INTO {self.database}.{table} (Timestamp) SELECT {value}")
 
 
 @pytest.fixture
@@ -84,13 +22,6 @@ def tenant(server: SchemaServer) -> Iterator[Tenant]:
     yield found
     with server.client() as client:
         client.execute(f"DROP DATABASE {found.database}")
-
-
-def eventually(done: Callable[[], bool], within_s: float = 60.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def limits(shown: Any) -> dict[str, int | None]:
@@ -248,8 +179,7 @@ def test_show_says_limits_and_oldest_days(tenant: Tenant) -> None:
     tenant.retention("set", "--traces", "9d", "--yes")
     code, shown = tenant.retention("show")
     assert code == 0
-    expected = 9 if tenant.server.dialect == "modern" else None
-    assert limits(shown)["otel_traces"] == limits(shown)["otel_traces_trace_id_ts"] == expected
+    assert limits(shown)["otel_traces"] == limits(shown)["otel_traces_trace_id_ts"] == 9
     assert limits(shown)["otel_logs"] is None
     (tables,) = shown.values()
     (logs,) = (one for one in tables if one["table"] == "otel_logs")
