@@ -12,6 +12,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+from headrace_schema.genai import expression
 from support import builders
 from support.child import Child, free_ports
 from support.cluster import Cluster
@@ -33,13 +34,13 @@ def test_rules_hold_and_are_reloaded(cluster: Cluster, tmp_path: Path) -> None:
     rules.write_text(DROP)
     listen = f"127.0.0.1:{free_ports(1)[0]}"
     environment = {
-        **cluster.layout.writer_environment,
         "HEADRACE_HTTP_LISTEN": listen,
         "HEADRACE_TOPIC_LOGS": topic,
         "HEADRACE_KAFKA_GROUP_PREFIX": topic,
         "HEADRACE_GUARDRAILS_FILE": str(rules),
     }
-    command = [str(HEADRACE), "write", "--signals", "logs"]
+    config = str(cluster.layout.dir / "headrace.toml")
+    command = [str(HEADRACE), "write", "--signals", "logs", "--config", config]
     with Child(command, tmp_path / "writer.log", env=environment) as writer:
         assert stored(cluster, topic, "one") == ("to a@mail.example.org", "")
         rules.write_text(MASK)
@@ -65,17 +66,15 @@ def stored(cluster: Cluster, topic: str, name: str) -> tuple[str, str]:
     """Body and attribute of the one record that arrives, of a log with an address in both."""
     service = f"{topic}-{name}"
     send(cluster, topic, service)
-    sql = (
-        "SELECT Body, LogAttributes.Value[indexOf(LogAttributes.Key, 'secret')] "
-        "FROM otel_logs WHERE ServiceName = %(service)s"
-    )
+    secret = expression("log[secret]", cluster.dialect)
+    sql = f"SELECT Body, {secret} FROM otel_logs WHERE ServiceName = %(service)s"
     deadline = time.monotonic() + VISIBLE_WITHIN_S
     with cluster.clickhouse() as client:
         while not (rows := client.execute(sql, {"service": service})):
             assert time.monotonic() < deadline, f"{service} is not stored"
             time.sleep(0.2)
-    ((body, secret),) = rows
-    return body, secret
+    ((body, found),) = rows
+    return body, found
 
 
 def wait_for(listen: str, line: str, cluster: Cluster, topic: str) -> None:
