@@ -25,7 +25,7 @@ endif
 
 # A cluster is described in deploy/native/cluster.toml; these change it for one command:
 #   make cluster-up BROKERS=3 GATEWAYS=3 WRITERS_TRACES=2 OFFSET=1000 NAME=second
-export BROKERS PARTITIONS SHARDS REPLICAS GATEWAYS MIGRATE MERGE_ALL
+export BROKERS PARTITIONS SHARDS REPLICAS GATEWAYS MIGRATE RETENTION MERGE_ALL
 export WRITERS_TRACES WRITERS_METRICS WRITERS_LOGS BATCH_MAX_MIB INSERT_QUORUM TRACE_EVERY_S
 # Only from the command line: some shells carry a NAME of their own in the environment.
 ifeq ($(origin NAME),command line)

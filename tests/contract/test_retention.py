@@ -178,8 +178,7 @@ def test_show_says_limits_and_oldest_days(kept: KeptDatabase) -> None:
     kept.retention("set", "--traces", "9d", "--yes")
     code, shown = kept.retention("show")
     assert code == 0
-    expected = 9 if kept.server.dialect == "modern" else None
-    assert limits(shown)["otel_traces"] == limits(shown)["otel_traces_trace_id_ts"] == expected
+    assert limits(shown)["otel_traces"] == limits(shown)["otel_traces_trace_id_ts"] == 9
     assert limits(shown)["otel_logs"] is None
     (tables,) = shown.values()
     (logs,) = (one for one in tables if one["table"] == "otel_logs")
