@@ -237,7 +237,7 @@ class History:
         return found
 
     def harm_so_far(self) -> list[str]:
-        """In the middle of a history: records doubled, or stored by the ledger and on no replica."""
+        """In the middle of a history: records doubled, or stored as the ledger says and nowhere."""
         found = [fault for fault in self.row_faults() if fault.startswith("doubled")]
         have = {
             row.record

@@ -106,7 +106,8 @@ WRITER: tuple[Metric, ...] = (
         Counter,
         "headrace_writer_stored_rows_total",
         "Rows of the messages that the latency histogram counts, at the same moment: the quotient "
-        "is rows per message. rows_inserted_total is ahead by what is inserted and not yet committed.",
+        "is rows per message. rows_inserted_total is ahead by what is inserted and not yet "
+        "committed.",
         ("signal",),
     ),
     Metric(

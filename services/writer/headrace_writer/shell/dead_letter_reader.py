@@ -26,8 +26,8 @@ PER_TRANSACTION = 100
 
 Records = tuple[int, int]
 Origin = tuple[str, int, int, int, Target | None, Records | None]
-"""Topic, partition, offset and timestamp (ms) of a message, the block that lacks it, and which of its
-records that would have held."""
+"""Topic, partition, offset and timestamp (ms) of a message, the block that lacks it, and which of
+its records that would have held."""
 
 
 @dataclass(frozen=True, slots=True)
