@@ -148,6 +148,13 @@ kube-e2e: setup ## the Helm chart in a real control plane (compiled once, a quar
 	@bash deploy/native/setup/kube.sh
 	@$(PYTHON) -m pytest tests/kube/e2e.py $(ARGS)
 
+.PHONY: kube-e2e-keda
+kube-e2e-keda: setup ## KEDA scales the chart's writers on the native cluster's real load (compiled once), twenty minutes
+	@bash deploy/native/setup/helm.sh
+	@bash deploy/native/setup/kube.sh
+	@bash deploy/native/setup/keda.sh
+	@$(PYTHON) -m pytest tests/kube/keda.py $(ARGS)
+
 .PHONY: alerts-fault-run
 alerts-fault-run: setup ## five faults against a real cluster; the right alerts fire, end, and no others; forty minutes
 	@PYTHONPATH=tests:deploy/native $(PYTHON) -m alerts $(ARGS)
