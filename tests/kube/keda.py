@@ -31,7 +31,7 @@ from support.scaling_record import Record, quantity, replayed, rises_then_falls
 pytestmark = pytest.mark.timeout(1_500)
 WRITERS = 6  # and partitions: the most that the chart asks for
 MINIMUM = 2
-PEAK = int(os.environ.get("HEADRACE_KEDA_PEAK", "30000"))
+PEAK = int(os.environ.get("KEDA_PEAK", "30000"))
 BASE = PEAK // 3
 """Spans per second. Two cores carry the cluster, the control plane and KEDA."""
 PLANNED = round(PEAK / 4.5)
