@@ -12,7 +12,7 @@ IngestId (the number of the insert that brought the row), Environment and Tenant
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from headrace_schema import genai_tables, ledger_table
+from headrace_schema import genai, genai_tables, ledger_table
 from headrace_schema.model import (
     ATTRIBUTES,
     DELTA,
@@ -73,6 +73,9 @@ ENVIRONMENT = Column(
 # next to nothing.
 TENANT = Column("Tenant", LABEL, since=10, modern=True)
 _ADDED = (INGEST_ID, ENVIRONMENT, TENANT)
+# Prompts, completions and the like, which the writer takes out of the record's other attributes, so
+# that they can be kept for a shorter time (`retention_content`).
+CONTENT_ATTRIBUTES = Column(genai.CONTENT_COLUMN, ATTRIBUTES, "ZSTD(3)", since=genai.CONTENT_SINCE)
 
 TRACES = Table(
     name="otel_traces",
@@ -106,6 +109,7 @@ TRACES = Table(
             ),
         ),
         *_ADDED,
+        CONTENT_ATTRIBUTES,
     ),
     kept_as="traces",
     time="Timestamp",
@@ -174,6 +178,7 @@ LOGS = Table(
             for key in _LIFTED
         ),
         *_ADDED,
+        CONTENT_ATTRIBUTES,
     ),
     kept_as="logs",
     time="Timestamp",

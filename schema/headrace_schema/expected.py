@@ -23,6 +23,7 @@ _CREATE = re.compile(
 _DROP = re.compile(r"DROP (?:TABLE|VIEW) (?:IF EXISTS )?\w+\.(?P<name>\w+)")
 _ALTER = re.compile(r"ALTER TABLE \w+\.(?P<name>\w+)")
 _CLAUSE = re.compile(r"^(ENGINE =|PARTITION BY|PRIMARY KEY|ORDER BY|TTL|SETTINGS) ", re.MULTILINE)
+_QUERY = re.compile(r"\bMODIFY QUERY\s+(.*)", re.DOTALL)
 _VIEW = re.compile(r"(?:TO \w+\.(?P<target>\w+)\s+)?AS\s+(?P<select>.*)", re.DOTALL)
 
 
@@ -63,9 +64,16 @@ def after(applied: Sequence[Migration], deployment: Deployment) -> tuple[Expecte
                 one = _read(created, sql, last, deployment)
                 found[one.name] = one
             elif (altered := _ALTER.match(sql)) and altered["name"] in found:
-                one = found[altered["name"]]
-                found[one.name] = replace(one, create=f"{one.create};\n{sql}")
+                found[altered["name"]] = _changed(found[altered["name"]], sql)
     return tuple(found.values())
+
+
+def _changed(one: Expected, sql: str) -> Expected:
+    """What an ALTER makes of it; columns and indexes come from columns.py."""
+    query = _QUERY.search(sql)
+    return replace(
+        one, create=f"{one.create};\n{sql}", select=query[1] if query else one.select
+    )
 
 
 def _read(created: re.Match[str], sql: str, last: int, deployment: Deployment) -> Expected:

@@ -10,9 +10,10 @@ without which nothing could be proven about what is left.
 import re
 from calendar import monthrange
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
+from headrace_schema import retention_content as contents
 from headrace_schema.columns import TABLES, tables_of
 from headrace_schema.connection import Connection
 from headrace_schema.model import Dialect, Table
@@ -107,6 +108,23 @@ def kept(connection: Connection, deployment: Deployment) -> list[Kept]:
         found.append(
             Kept(table.kept_as, table.name, read(text), text, oldest, size, settings, policy)
         )
+    return [*found, *_contents(connection, deployment, found)]
+
+
+def _contents(connection: Connection, deployment: Deployment, tables: list[Kept]) -> list[Kept]:
+    """The columns of contents of those tables, each like a table of its own."""
+    found = []
+    for one in tables:
+        if contents.COLUMN not in {column.name for column in TABLES[one.table].columns}:
+            continue
+        name = local(one.table, deployment.topology)
+        text = contents.live_ttl(connection, f"{deployment.database}.{name}")
+        if text is None:
+            msg = f"{name} has no column of contents: run `headrace migrate apply` first"
+            raise MigrationRefused(msg)
+        size = contents.stored_bytes(connection, deployment.database, name)
+        named = contents.column_of(one.table)
+        found.append(replace(one, signal="content", table=named, rules=read(text), ttl=text, bytes=size))
     return found
 
 
@@ -132,9 +150,22 @@ def steps(
     today = (now or datetime.now(UTC)).date()
     for signal, asked in changes.items():
         _check_columns(signal, asked)
-    for one in kept(connection, deployment):
-        if (change := changes.get(one.signal)) is None:
+    found = kept(connection, deployment)
+    # Their rows must go by whole days.
+    with_contents = {
+        one.table.split(".")[0]
+        for one in found
+        if "." in one.table and (one.ttl or one.signal in changes)
+    }
+    for one in found:
+        change = changes.get(one.signal)
+        if "." in one.table:
+            yield from _keep_contents(connection, deployment, one, change, today)
             continue
+        whole_days = one.table in with_contents
+        if change is None and (not whole_days or deployment.dialect == "legacy"):
+            continue
+        change = change or Change()
         if deployment.dialect == "legacy":
             yield from _drop_days(connection, deployment, one, change, today)
             continue
@@ -144,7 +175,25 @@ def steps(
             raise MigrationRefused(msg)
         if change.move or policy:
             _check_volume(connection, one, rules, policy)
-        yield from _set_ttl(deployment, one, rules, policy, today)
+        asked = policy if one.signal in changes else ""
+        yield from _set_ttl(deployment, one, rules, asked, today, whole_days=whole_days)
+
+
+def _keep_contents(
+    connection: Connection, deployment: Deployment, one: Kept, change: Change | None, today: date
+) -> Iterator[Step]:
+    if change is None or change.days is None:
+        return
+    name = f"{deployment.database}.{local(one.table.split('.')[0], deployment.topology)}"
+    first_kept = today - timedelta(days=change.days)
+    if deployment.dialect == "legacy":
+        for sql, day in contents.clear_statements(connection, name, first_kept):
+            yield Step(one.table, sql, f"{one.table}: {day}")
+        return
+    deletes = f"{one.table}: days before {first_kept}"
+    is_old = one.oldest is not None and one.oldest < first_kept
+    for sql in contents.ttl_statements(name, Rules(change.days), one.ttl):
+        yield Step(one.table, sql, deletes if is_old and "MATERIALIZE" in sql else "")
 
 
 def _check_columns(signal: str, change: Change) -> None:
@@ -162,14 +211,15 @@ def _check_columns(signal: str, change: Change) -> None:
 
 
 def _set_ttl(
-    deployment: Deployment, one: Kept, rules: Rules, policy: str, today: date
+    deployment: Deployment, one: Kept, rules: Rules, policy: str, today: date, *, whole_days: bool
 ) -> Iterator[Step]:
     table = TABLES[one.table]
     name = f"{deployment.database}.{local(one.table, deployment.topology)}"
-    wanted = ttl(rules, table.time, frozenset(column.name for column in table.columns))
-    rewrites = "transform(" in wanted
+    columns = frozenset(column.name for column in table.columns)
+    wanted = ttl(rules, table.time, columns, whole_days=whole_days)
+    rewrites = whole_days or "transform(" in wanted
     settings = {
-        # Whole parts go, unless they hold rows of different limits.
+        # Whole parts go, unless they hold rows of different limits, or contents to be cleared.
         "ttl_only_drop_parts": "0" if rewrites else "1",
         "materialize_ttl_recalculate_only": "1",
         **({"storage_policy": policy} if policy else {}),
@@ -182,7 +232,7 @@ def _set_ttl(
             for key, value in changed.items()
         )
         yield Step(one.table, f"ALTER TABLE {name} MODIFY SETTING {pairs}", each_replica=True)
-    if wanted == one.ttl:
+    if wanted == one.ttl or (one.rules is None and rules == Rules()):
         return
     text = f"ALTER TABLE {name} MODIFY TTL {wanted} SETTINGS materialize_ttl_after_modify = 0"
     yield Step(one.table, text)

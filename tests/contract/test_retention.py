@@ -113,6 +113,80 @@ def test_old_days_go_and_other_signals_stay(tenant: Tenant) -> None:
     assert tenant.days_of("otel_logs") == [30]
 
 
+def with_contents(tenant: Tenant, table: str) -> dict[int, int]:
+    """Rows that still have contents, by how many days ago they are."""
+    legacy = tenant.server.dialect == "legacy"
+    day = "toDate(intDiv(Timestamp, 1000000000))" if legacy else "toDate(Timestamp)"
+    values = "ContentAttributes.Value" if legacy else "mapValues(ContentAttributes)"
+    with tenant.server.client() as client:
+        rows = client.execute(
+            f"SELECT toRelativeDayNum(today()) - toRelativeDayNum({day}) AS d, "
+            f"sum(arrayExists(text -> text = 'hello', {values})) "
+            f"FROM {tenant.database}.{table} GROUP BY d"
+        )
+    return {int(days): int(found) for days, found in rows}
+
+
+def store_contents(tenant: Tenant, table: str, *days_ago: int) -> None:
+    legacy = tenant.server.dialect == "legacy"
+    columns = "ContentAttributes.Key, ContentAttributes.Value" if legacy else "ContentAttributes"
+    value = "['gen_ai.prompt'], ['hello']" if legacy else "map('gen_ai.prompt', 'hello')"
+    now = int(time.time())
+    with tenant.server.client() as client:
+        for days in days_ago:
+            at = f"toInt64({(now - days * DAY_S) * NANO})"
+            moment = at if legacy else f"fromUnixTimestamp64Nano({at})"
+            client.execute(
+                f"INSERT INTO {tenant.database}.{table} (Timestamp, TraceId, {columns}) "
+                f"SELECT {moment}, toString(number), {value} FROM system.numbers LIMIT 3"
+            )
+
+
+@pytest.mark.parametrize("table", ["otel_traces", "otel_logs"])
+def test_contents_go_before_their_spans(tenant: Tenant, table: str) -> None:
+    """The short retention of prompts is true: the row stays, its texts do not."""
+    if tenant.server.dialect == "modern":
+        with tenant.server.client() as client:
+            client.execute(
+                f"ALTER TABLE {tenant.database}.{table} MODIFY SETTING merge_with_ttl_timeout = 0"
+            )
+    store_contents(tenant, table, 1, 5, 30)
+    assert with_contents(tenant, table) == {1: 3, 5: 3, 30: 3}
+    limits_asked = ("--traces", "7d", "--logs", "7d", "--content", "3d")
+    code, planned = tenant.retention("set", *limits_asked)
+    column = f"{table}.ContentAttributes"
+    assert code == 1
+    assert [one["deletes"] for one in planned["steps"] if one["table"] == column and one["deletes"]]
+    assert tenant.retention("set", *limits_asked, "--yes")[0] == 0
+    eventually(lambda: with_contents(tenant, table) == {1: 3, 5: 0})
+    assert tenant.retention("set", *limits_asked)[1]["steps"] == [], "asked again"
+    assert migrate(tenant.settings, "check")[0] == 0, "retention is no drift"
+    shown = limits(tenant.retention("show")[1])
+    assert shown[column] == (3 if tenant.server.dialect == "modern" else None)
+    if tenant.server.dialect == "legacy":
+        return
+    # What comes late and old loses its texts as well, without anybody asking.
+    store_contents(tenant, table, 4, 2)
+    eventually(lambda: with_contents(tenant, table) == {1: 3, 2: 3, 4: 0, 5: 0})
+    store_contents(tenant, table, 9)
+    eventually(lambda: 9 not in with_contents(tenant, table))
+
+
+def test_contents_alone_may_get_a_limit(modern: SchemaServer) -> None:
+    kept = Tenant(modern, "kept_contents")
+    assert migrate(kept.settings, "apply")[0] == 0
+    store_contents(kept, "otel_traces", 1, 5)
+    assert kept.retention("set", "--content", "3d", "--yes")[0] == 0
+    eventually(lambda: with_contents(kept, "otel_traces") == {1: 3, 5: 0})
+    shown = limits(kept.retention("show")[1])
+    assert (shown["otel_traces"], shown["otel_traces.ContentAttributes"]) == (None, 3)
+    # Spans get their limit later: then they go by whole days.
+    assert kept.retention("set", "--traces", "4d", "--yes")[0] == 0
+    eventually(lambda: with_contents(kept, "otel_traces") == {1: 3})
+    with modern.client() as client:
+        client.execute("DROP DATABASE kept_contents")
+
+
 def test_a_service_may_be_kept_longer_or_shorter(modern: SchemaServer) -> None:
     kept = Tenant(modern, "kept_services")
     assert migrate(kept.settings, "apply")[0] == 0

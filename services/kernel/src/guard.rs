@@ -1,4 +1,4 @@
-//! Guardrails: rules that drop, rename, hash, cut, map or redact attributes and bodies.
+//! Guardrails: rules that drop, rename, hash, cut, map or redact attributes and other texts.
 //!
 //! `core/guardrails.py` reads the rules' file, `core/reference_guard.py` is the same in readable
 //! form. What the rules make of a key is worked out once and kept (`guard_steps`), so that a record
@@ -372,19 +372,26 @@ impl Guard {
         self.pairs = out;
     }
 
-    /// Whether a rule is for bodies.
-    pub fn reads_bodies(&self) -> bool {
-        self.busy[Place::Body as usize]
+    /// Whether a rule is for a place.
+    #[inline(always)]
+    pub fn reads(&self, place: Place) -> bool {
+        self.busy[place as usize]
     }
 
-    /// A valid body after the rules, or nothing if they leave it as it is.
-    pub fn pass_body(&mut self, body: &[u8]) -> Option<&[u8]> {
+    /// Whether a text, which need not be valid, surely stays as it is.
+    pub fn lets_text_pass(&mut self, place: Place, text: &[u8]) -> bool {
         self.start_list(1);
-        let number = self.find(Place::Body, 0, b"");
-        if self.lets_pass(Place::Body, number, body) {
+        let number = self.find(place, 0, b"");
+        self.lets_pass(place, number, text)
+    }
+
+    /// A valid text after the rules, or nothing if they leave it as it is.
+    pub fn pass_text(&mut self, place: Place, text: &[u8]) -> Option<&[u8]> {
+        if self.lets_text_pass(place, text) {
             return None;
         }
-        match self.run(Place::Body, number, body) {
+        let number = self.find(place, 0, b"");
+        match self.run(place, number, text) {
             Fate::Changed(_, true) => Some(&self.text),
             _ => None,
         }
