@@ -20,8 +20,10 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from headrace_schema.genai import CONTENT
 from headrace_schema.model import Dialect
 from headrace_writer.core.block import Signal
+from headrace_writer.core.guardrails import Treatment
 from headrace_writer.shell.replica import Address, Login, Replica
 from support import builders
 from support.decoders import KERNEL, layouts_of
@@ -238,7 +240,9 @@ def records() -> ExportLogsServiceRequest:
             ("answered in the old way", "gen_ai.choice"),
         )
     )
-    return builders.logs(*failures, *scores, told, asked, answered, resource=RESOURCE)
+    # With the name in its field the body is content.
+    body = builders.log("asked in a body", **at(mini(7), event_name="gen_ai.user.message"))
+    return builders.logs(*failures, *scores, told, asked, answered, body, resource=RESOURCE)
 
 
 def replica(port: int, database: str) -> Replica:
@@ -250,7 +254,7 @@ def store(
 ) -> None:
     """What a writer does with one message; the same `ingest_id` is the same block again."""
     layouts = layouts_of(signal, dialect)
-    builder = KERNEL.builder(signal, layouts, 1)
+    builder = KERNEL.builder(signal, layouts, 1, treatment=Treatment(content=CONTENT))
     assert builder.append_many([payload]) == []
     for block in builder.finish({target: ingest_id for target, _ in builder.pending()}):
         into.insert(block.target.table, layouts[block.target.table], block)

@@ -30,6 +30,10 @@ class Replica:
         if sql.startswith("SELECT name, engine_full"):
             full = f"ReplicatedMergeTree ORDER BY x SETTINGS {self._settings}"
             return [(f"{name}_local", full, "default") for name in tables_of("modern")]
+        if sql.startswith("DESCRIBE"):
+            return [("ContentAttributes", "Map(LowCardinality(String), String)", "", "", "", "", "")]
+        if "parts_columns" in sql:
+            return [(0,)]
         if sql.startswith("ALTER"):
             self.altered.append(sql)
         return []
@@ -72,6 +76,26 @@ def test_settings_go_to_each_replica_and_the_rest_to_one_of_a_shard() -> None:
     assert [replicas[port].altered for port in (9001, 9002, 9003, 9004)] == [
         first, [setting], first, [setting],
     ]  # fmt: skip
+
+
+def test_contents_get_a_ttl_and_rows_go_by_whole_days() -> None:
+    replicas = Replicas()
+    assert retention(replicas, "set", "--traces", "7d", "--content", "3d", "--yes")[0] == 0
+    day = "toStartOfDay(toDateTime(Timestamp) + toIntervalDay(1))"
+    late = "SETTINGS materialize_ttl_after_modify = 0"
+    spans = "ALTER TABLE otel.otel_traces_local"
+    first, second = replicas[9001].altered, replicas[9002].altered
+    assert [sql for sql in first if sql.startswith(spans)] == [
+        f"{spans} MODIFY SETTING ttl_only_drop_parts = 0, materialize_ttl_recalculate_only = 1",
+        f"{spans} MODIFY TTL {day} + toIntervalDay(7) {late}",
+        f"{spans} MATERIALIZE TTL",
+        f"{spans} MODIFY COLUMN ContentAttributes TTL {day} + toIntervalDay(3) {late}",
+        f"{spans} MATERIALIZE TTL",
+    ]
+    # Logs have no limit; their contents have one now.
+    assert [sql for sql in first if "otel_logs" in sql and "MODIFY TTL" in sql] == []
+    assert [sql for sql in first if "otel_logs" in sql and "MODIFY COLUMN" in sql]
+    assert all("MODIFY SETTING" in sql for sql in second)
 
 
 def test_a_replica_that_is_down_is_told_about() -> None:
