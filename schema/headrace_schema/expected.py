@@ -71,9 +71,7 @@ def after(applied: Sequence[Migration], deployment: Deployment) -> tuple[Expecte
 def _changed(one: Expected, sql: str) -> Expected:
     """What an ALTER makes of it; columns and indexes come from columns.py."""
     query = _QUERY.search(sql)
-    return replace(
-        one, create=f"{one.create};\n{sql}", select=query[1] if query else one.select
-    )
+    return replace(one, create=f"{one.create};\n{sql}", select=query[1] if query else one.select)
 
 
 def _read(created: re.Match[str], sql: str, last: int, deployment: Deployment) -> Expected:

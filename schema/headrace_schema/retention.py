@@ -124,7 +124,9 @@ def _contents(connection: Connection, deployment: Deployment, tables: list[Kept]
             raise MigrationRefused(msg)
         size = contents.stored_bytes(connection, deployment.database, name)
         named = contents.column_of(one.table)
-        found.append(replace(one, signal="content", table=named, rules=read(text), ttl=text, bytes=size))
+        found.append(
+            replace(one, signal="content", table=named, rules=read(text), ttl=text, bytes=size)
+        )
     return found
 
 
@@ -152,10 +154,9 @@ def steps(
         _check_columns(signal, asked)
     found = kept(connection, deployment)
     # Their rows must go by whole days.
+    asked_for = changes.get("content", Change()).days is not None
     with_contents = {
-        one.table.split(".")[0]
-        for one in found
-        if "." in one.table and (one.ttl or one.signal in changes)
+        one.table.split(".")[0] for one in found if "." in one.table and (one.ttl or asked_for)
     }
     for one in found:
         change = changes.get(one.signal)
@@ -173,10 +174,10 @@ def steps(
         if rules.rewrites and rules.days is None:
             msg = f"{one.table} has no limit yet: give --{one.signal} as well"
             raise MigrationRefused(msg)
-        if change.move or policy:
-            _check_volume(connection, one, rules, policy)
-        asked = policy if one.signal in changes else ""
-        yield from _set_ttl(deployment, one, rules, asked, today, whole_days=whole_days)
+        tiered = policy if one.signal in changes else ""
+        if change.move or tiered:
+            _check_volume(connection, one, rules, tiered)
+        yield from _set_ttl(deployment, one, rules, tiered, today, whole_days=whole_days)
 
 
 def _keep_contents(

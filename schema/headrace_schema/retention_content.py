@@ -1,18 +1,20 @@
 """How long prompts and completions are kept inside of spans and logs: one column's limit.
 
-ContentAttributes has a TTL of its own on modern servers. Clearing a column rewrites its part, so all
-rows of a day expire at the same moment, and the part is rewritten once. `ttl_only_drop_parts = 1`
-would keep servers before 26.9 from ever doing so (ClickHouse pull request 118428); with 0 rows
-would go one by one, so those of a day go together as well (`whole_days`). The legacy dialect clears the
-column of old days by statement, each time it is asked.
+ContentAttributes has a TTL of its own on modern servers. Clearing a column rewrites its part, so
+all rows of a day expire at the same moment, and the part is rewritten once.
+`ttl_only_drop_parts = 1` would keep servers before 26.9 from ever doing so (ClickHouse pull request
+118428); with 0 rows would go one by one, so those of a day go together as well (`whole_days`). The
+legacy dialect clears the column of old days by statement, each time it is asked.
 """
 
 from collections.abc import Iterator
 from datetime import date
 
 from headrace_schema.connection import Connection
-from headrace_schema.genai import CONTENT_COLUMN as COLUMN
+from headrace_schema.genai import CONTENT_COLUMN
 from headrace_schema.retention_rules import Rules, ttl
+
+COLUMN = CONTENT_COLUMN
 
 
 def column_of(table: str) -> str:
@@ -72,4 +74,3 @@ def clear_statements(
             f"ALTER TABLE {name} CLEAR COLUMN {COLUMN}.Value IN PARTITION ID '{found:%Y%m%d}'",
             found,
         )
-

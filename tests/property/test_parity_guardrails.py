@@ -34,7 +34,12 @@ from .test_parity_hostile import CORPUS
 
 KEYS = [
     *("a", "b", "service.name", "tenant.id", "user.email", "", "ключ"),
-    *("gen_ai.prompt", "gen_ai.prompt.0.content", "gen_ai.prompt.version", "gen_ai.output.messages"),
+    *(
+        "gen_ai.prompt",
+        "gen_ai.prompt.0.content",
+        "gen_ai.prompt.version",
+        "gen_ai.output.messages",
+    ),
 ]
 PATTERNS = [*KEYS, "*", "a*", "*.name", "*a*", "user.*", "**"]
 SECRETS = [token.prefix + b"aB3_" * 9 + b".x.y" for token in TOKENS]

@@ -108,7 +108,10 @@ RULE = '[[rule]]\nid = "a"\n'
         (RULE + 'action = "drop"', "f:1:3: drop needs keys, for example"),
         (RULE + 'action = "drop"\nkeys = ["a*b"]', "f:4:1: 'a*b': a * may stand only at"),
         (RULE + 'action = "drop"\nkeys = []\non = ["spam"]', "did you mean 'span'?"),
-        (RULE + 'action = "hash"\nkeys = ["x"]\non = ["body"]', "f:5:1: hash is not for body, only"),
+        (
+            RULE + 'action = "hash"\nkeys = ["x"]\non = ["body"]',
+            "f:5:1: hash is not for body",
+        ),
         (RULE + 'action = "truncate"\nmax_bytes = 0', "f:4:1: max_bytes is a whole number above 0"),
         (RULE + 'action = "truncate"', "f:3:1: the rule has no max_bytes"),
         (RULE + 'action = "map"\nkeys = ["x"]', "f:3:1: map needs values or below"),

@@ -172,7 +172,11 @@ def test_logs(dialect: Dialect) -> None:
 def test_contents_are_apart(dialect: Dialect) -> None:
     """Of the span and its events in this order, equal keys kept; numbered parts, other keys not."""
     event = make.event("gen_ai.content.prompt", attributes={"gen_ai.prompt": "hi", "n": 1})
-    said = {"gen_ai.prompt.0.content": "x" * 200, "gen_ai.prompt.version": "v1", "input.value": 5}
+    said: make.Attributes = {
+        "gen_ai.prompt.0.content": "x" * 200,
+        "gen_ai.prompt.version": "v1",
+        "input.value": 5,
+    }
     spans = (
         make.span("before"),
         make.span("said", attributes={"route": "/", **said}, events=[event]),

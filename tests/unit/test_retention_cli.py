@@ -31,7 +31,9 @@ class Replica:
             full = f"ReplicatedMergeTree ORDER BY x SETTINGS {self._settings}"
             return [(f"{name}_local", full, "default") for name in tables_of("modern")]
         if sql.startswith("DESCRIBE"):
-            return [("ContentAttributes", "Map(LowCardinality(String), String)", "", "", "", "", "")]
+            return [
+                ("ContentAttributes", "Map(LowCardinality(String), String)", "", "", "", "", "")
+            ]
         if "parts_columns" in sql:
             return [(0,)]
         if sql.startswith("ALTER"):

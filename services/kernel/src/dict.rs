@@ -130,7 +130,7 @@ impl Dict {
     }
 
     /// The number of a key that is present.
-    #[inline]
+    #[inline(never)]
     pub fn look_up(&self, s: &[u8]) -> Option<u32> {
         self.find(hash(self.seed, s), s).ok()
     }

@@ -98,8 +98,11 @@ fn append(buf: &[u8], reader: Reader<'_>, work: &mut Work, tables: &mut [Table])
         attributes, text, ..
     } = scratch;
     let event_name = record.event_name.of(buf);
-    let map = table.attributes(LOG_ATTRIBUTES);
-    if map.is_some_and(|map| map.keeps_body_apart(event_name)) {
+    let apart = !event_name.is_empty()
+        && table
+            .attributes(LOG_ATTRIBUTES)
+            .is_some_and(|map| map.keeps_body_apart(event_name));
+    if apart {
         push_content_body(buf, table, &record.body, guard, repair)?;
     } else {
         match guard {

@@ -181,6 +181,9 @@ fn to_tuple<'py>(
         .into_pyobject(py)
 }
 
+/// Guardrails, the key of their hashes, the tenant's attribute, and names of contents.
+type TreatmentTuple = (Vec<RuleTuple>, (u64, u64), String, Vec<String>);
+
 /// A block builder for one signal's tables.
 #[pyfunction]
 #[pyo3(signature = (signal, layouts, shards, compression = "lz4", treatment = None))]
@@ -189,7 +192,7 @@ fn builder(
     layouts: &Bound<'_, PyAny>,
     shards: usize,
     compression: &str,
-    treatment: Option<(Vec<RuleTuple>, (u64, u64), String, Vec<String>)>,
+    treatment: Option<TreatmentTuple>,
 ) -> PyResult<PyBuilder> {
     let Some(signal) = Signal::named(signal) else {
         let text = format!("signal {signal:?} is none of traces, metrics, logs");

@@ -2,13 +2,11 @@
 
 use crate::buffer::{Offsets, Run};
 use crate::column::Text;
-use crate::content::Names;
 use crate::frame::{Body, Buffers};
 use crate::ids::Ids;
 use crate::layout::{plan, Column, LayoutError, Shown, Source};
 use crate::map::{Attributes, Part};
 use crate::number::{Arrays, Numbers, MAX_TIME};
-use crate::pairs::Pairs;
 use crate::runs::{Level, Runs, Shared, SharedMap, SharedText};
 use crate::spec::{Spec, MAX_FIELDS, MAX_GROUPS};
 
@@ -78,59 +76,6 @@ impl Table {
 
     pub fn rows(&self) -> usize {
         self.extent.rows
-    }
-
-    /// Keeps attributes of these names apart, if the table has the column of contents.
-    pub fn keep_apart(&mut self, names: &Names) {
-        let Some((column, sources)) = self.spec.content else {
-            return;
-        };
-        if self.attributes(column).is_some() {
-            for &source in sources {
-                if let Some(map) = self.attributes(source) {
-                    map.keep_apart(names);
-                }
-            }
-        }
-    }
-
-    /// Appends what was kept apart from these fields' attributes in the present row to the column
-    /// of contents. Rows without any are padded when somebody looks.
-    #[inline(always)]
-    pub fn push_content<const N: usize>(&mut self, sources: [usize; N]) {
-        let found = sources.iter().any(|&source| match &self.columns[source] {
-            Column::Attributes(map) => map.has_aside(),
-            _ => false,
-        });
-        if found {
-            self.move_content(&sources);
-        }
-    }
-
-    #[inline(never)]
-    fn move_content(&mut self, sources: &[usize]) {
-        let mut row = Pairs::default();
-        for &source in sources {
-            if let Some(map) = self.attributes(source) {
-                map.take_aside(&mut row);
-            }
-        }
-        self.pad_content();
-        if let Some(content) = self.content() {
-            content.push_pairs(&row);
-        }
-    }
-
-    /// The column of contents, if the table has it.
-    fn content(&mut self) -> Option<&mut Attributes> {
-        self.attributes(self.spec.content?.0)
-    }
-
-    fn pad_content(&mut self) {
-        let rows = self.extent.rows;
-        if let Some(content) = self.content() {
-            content.pad(rows);
-        }
     }
 
     /// The text column of a field, if the table has it.
@@ -336,15 +281,9 @@ impl Table {
             Column::Absent => (0, 0),
         });
         let groups = self.groups.iter().map(Offsets::nbytes);
-        let content = self.spec.content.map(|(number, _)| &self.columns[number]);
-        // Rows that are not padded yet are younger than the mark.
-        let unpadded = match content {
-            Some(Column::Attributes(map)) => 8 * (self.extent.rows - map.rows()),
-            _ => 0,
-        };
         let (all, new) = columns
             .chain(groups)
-            .chain([(unpadded, unpadded)])
+            .chain([self.unpadded_bytes()])
             .chain([self.runs.nbytes()])
             .fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
         (all, if self.touched == payload { new } else { 0 })
@@ -438,3 +377,6 @@ fn bits(spec: &Spec) -> u32 {
     let shared = spec.fields.iter().enumerate().filter(|(_, f)| f.shared());
     shared.fold(0, |bits, (number, _)| bits | 1 << number)
 }
+
+#[path = "table_content.rs"]
+mod content;

@@ -103,7 +103,13 @@ fn append(buf: &[u8], reader: Reader<'_>, work: &mut Work, tables: &mut [Table])
     ] {
         match &mut work.guard {
             Some(guard) if guard.reads(place) => {
-                push_guarded_text(buf, table.text(field), range, (guard, place), &mut work.repair);
+                push_guarded_text(
+                    buf,
+                    table.text(field),
+                    range,
+                    (guard, place),
+                    &mut work.repair,
+                );
             }
             _ => {
                 if let Some(text) = table.text(field) {

@@ -76,7 +76,12 @@ const SMALL: Limits = Limits {
 
 /// Some of the names that the writer keeps apart.
 pub fn content() -> Names {
-    let names = ["gen_ai.input.messages", "gen_ai.prompt", "llm.prompts", "renamed"];
+    let names = [
+        "gen_ai.input.messages",
+        "gen_ai.prompt",
+        "llm.prompts",
+        "renamed",
+    ];
     Names::new(names.map(|name| name.as_bytes().to_vec()).into())
 }
 

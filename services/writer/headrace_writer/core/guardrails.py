@@ -17,7 +17,17 @@ from headrace_writer.core.block import Signal
 Action = Literal["drop", "allow", "cap", "rename", "hash", "truncate", "map", "redact"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 Place = Literal[
-    "resource", "scope", "span", "event", "link", "log", "point", "exemplar", "body", "name", "status"
+    "resource",
+    "scope",
+    "span",
+    "event",
+    "link",
+    "log",
+    "point",
+    "exemplar",
+    "body",
+    "name",
+    "status",
 ]
 PLACES: tuple[Place, ...] = get_args(Place)
 TEXTS: tuple[Place, ...] = ("body", "name", "status")
