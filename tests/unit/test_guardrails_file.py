@@ -115,7 +115,8 @@ def test_texts_of_spans_are_redacted_where_a_rule_says_so() -> None:
             assert builder.rule_counts == [acted]
             (block,) = builder.finish(ingest_ids(target for target, _ in builder.pending()))
             columns = read_block(block.body)
-            assert (columns["SpanName"], columns["StatusMessage"]) == ([name], [status])
+            found = (columns["SpanName"], columns["StatusMessage"])
+            assert found == ([name.encode()], [status.encode()])
 
 
 RULE = '[[rule]]\nid = "a"\n'
