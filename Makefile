@@ -76,6 +76,7 @@ test: setup dbt ## every test: kernel, unit, property, contract, integration, ch
 	@if [ -e services/kernel/Cargo.toml ]; then \
 	  cargo test -q --manifest-path services/kernel/Cargo.toml; fi
 	@bash deploy/native/setup/helm.sh
+	@bash deploy/native/setup/s3.sh
 	@$(PYTHON) -m pytest $(ARGS)
 
 .PHONY: check
@@ -148,7 +149,7 @@ kube-e2e: setup ## the Helm chart in a real control plane (compiled once, a quar
 	@$(PYTHON) -m pytest tests/kube/e2e.py $(ARGS)
 
 .PHONY: alerts-fault-run
-alerts-fault-run: setup ## five faults against a real cluster; the right alerts fire, end, and no others; half an hour
+alerts-fault-run: setup ## five faults against a real cluster; the right alerts fire, end, and no others; forty minutes
 	@PYTHONPATH=tests:deploy/native $(PYTHON) -m alerts $(ARGS)
 
 .PHONY: docs

@@ -12,7 +12,8 @@ IngestId (the number of the insert that brought the row), Environment and Tenant
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from headrace_schema import genai, genai_tables, ledger_table
+from headrace_schema import genai_tables, ledger_table
+from headrace_schema.genai import CONTENT_COLUMN, CONTENT_SINCE, TENANTS
 from headrace_schema.model import (
     ATTRIBUTES,
     DELTA,
@@ -75,7 +76,7 @@ TENANT = Column("Tenant", LABEL, since=10, modern=True)
 _ADDED = (INGEST_ID, ENVIRONMENT, TENANT)
 # Prompts, completions and the like, which the writer takes out of the record's other attributes, so
 # that they can be kept for a shorter time (`retention_content`).
-CONTENT_ATTRIBUTES = Column(genai.CONTENT_COLUMN, ATTRIBUTES, "ZSTD(3)", since=genai.CONTENT_SINCE)
+CONTENT_ATTRIBUTES = Column(CONTENT_COLUMN, ATTRIBUTES, "ZSTD(3)", since=CONTENT_SINCE)
 
 TRACES = Table(
     name="otel_traces",
@@ -128,6 +129,7 @@ TRACE_ID_TS = Table(
         Column("TraceId", STRING),
         Column("Start", "DateTime", DELTA, recoded=_NARROW),
         Column("End", "DateTime", DELTA, recoded=_NARROW),
+        Column("Tenant", LABEL, since=TENANTS, modern=True),
     ),
     kept_as="traces",
     time="Start",
@@ -349,6 +351,7 @@ VIEWS: Mapping[str, tuple[Column, ...]] = MappingProxyType(
             Column("AggregationTemporality", "Nullable(Int32)"),
             Column("IsMonotonic", "Nullable(Bool)"),
             Column("IngestId", "UInt64"),
+            Column("Tenant", LABEL, since=TENANTS, modern=True),
         ),
         **genai_tables.VIEWS,
     }

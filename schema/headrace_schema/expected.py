@@ -23,6 +23,7 @@ _CREATE = re.compile(
 _DROP = re.compile(r"DROP (?:TABLE|VIEW) (?:IF EXISTS )?\w+\.(?P<name>\w+)")
 _ALTER = re.compile(r"ALTER TABLE \w+\.(?P<name>\w+)")
 _CLAUSE = re.compile(r"^(ENGINE =|PARTITION BY|PRIMARY KEY|ORDER BY|TTL|SETTINGS) ", re.MULTILINE)
+_ORDER = re.compile(r"\bMODIFY ORDER BY (\(.*\))", re.DOTALL)
 _QUERY = re.compile(r"\bMODIFY QUERY\s+(.*)", re.DOTALL)
 _VIEW = re.compile(r"(?:TO \w+\.(?P<target>\w+)\s+)?AS\s+(?P<select>.*)", re.DOTALL)
 
@@ -70,8 +71,13 @@ def after(applied: Sequence[Migration], deployment: Deployment) -> tuple[Expecte
 
 def _changed(one: Expected, sql: str) -> Expected:
     """What an ALTER makes of it; columns and indexes come from columns.py."""
-    query = _QUERY.search(sql)
-    return replace(one, create=f"{one.create};\n{sql}", select=query[1] if query else one.select)
+    order, query = _ORDER.search(sql), _QUERY.search(sql)
+    return replace(
+        one,
+        create=f"{one.create};\n{sql}",
+        order_by=order[1] if order else one.order_by,
+        select=query[1] if query else one.select,
+    )
 
 
 def _read(created: re.Match[str], sql: str, last: int, deployment: Deployment) -> Expected:
@@ -86,7 +92,7 @@ def _read(created: re.Match[str], sql: str, last: int, deployment: Deployment) -
             name,
             kind,
             sql,
-            columns=views_of(deployment.dialect).get(name, ()),
+            columns=_columns(views_of(deployment.dialect).get(name, ()), last),
             select=view["select"],
             target=view["target"] or "",
         )
@@ -103,9 +109,13 @@ def _read(created: re.Match[str], sql: str, last: int, deployment: Deployment) -
         partition_by=clauses.get("PARTITION BY", ""),
         order_by=clauses.get("ORDER BY", ""),
         settings=_settings(clauses.get("SETTINGS", "")),
-        columns=tuple(one for one in table.columns if one.since <= last) if table else (),
+        columns=_columns(table.columns, last) if table else (),
         indexes=_indexes(table.indexes, last) if table and kind == "rows" else (),
     )
+
+
+def _columns(columns: Sequence[Column], last: int) -> tuple[Column, ...]:
+    return tuple(column for column in columns if column.since <= last)
 
 
 def _indexes(indexes: Sequence[Index], last: int) -> tuple[Index, ...]:

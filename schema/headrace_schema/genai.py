@@ -19,12 +19,15 @@ from dataclasses import dataclass
 
 from headrace_schema.model import LABEL, STRING, TIME, Column, Dialect
 
+TENANTS = 11
+"""The migration that brings the tenant to views and to what views fill; modern dialect only."""
+
 PREVIEW_CHARACTERS = 200
 """Of prompts and completions in `genai_spans`; the whole texts are in `genai_content`."""
 
 MAPS = {"span": "SpanAttributes", "resource": "ResourceAttributes", "log": "LogAttributes"}
 CONTENT_COLUMN = "ContentAttributes"
-CONTENT_SINCE = 11
+CONTENT_SINCE = 12
 """The migration that brings it. Views of earlier ones read the record's own attributes alone."""
 # A span that claims more is lying; uncapped, one such span would wrap a minute's sum.
 MOST_TOKENS = 1_000_000_000_000
@@ -37,10 +40,18 @@ class Field:
     name: str
     type: str
     expression: str
+    since: int = 1
+    """The migration that brings it."""
+    modern: bool = False
+    """Whether the legacy dialect does without it."""
 
     @property
     def column(self) -> Column:
-        return Column(self.name, self.type)
+        return Column(self.name, self.type, since=self.since, modern=self.modern)
+
+    def is_in(self, dialect: Dialect, migration: int) -> bool:
+        """Whether a dialect has it once that migration is applied."""
+        return self.since <= migration and not (self.modern and dialect == "legacy")
 
 
 def expression(text: str, dialect: Dialect) -> str:
@@ -280,6 +291,7 @@ SPAN_FIELDS = (
     Field("PromptPreview", STRING, _preview(INPUT)),
     Field("CompletionPreview", STRING, _preview(OUTPUT)),
     Field("IngestId", "UInt64", "IngestId"),
+    Field("Tenant", LABEL, "Tenant", since=TENANTS, modern=True),
 )
 
 FIELDS_BY_NAME = {field.name: field for field in SPAN_FIELDS}
@@ -291,14 +303,13 @@ def as_of(migration: int, text: str) -> str:
     return text if migration >= CONTENT_SINCE else text.replace("content of ", "")
 
 
-def spans_select(source: str, dialect: Dialect, migration: int = CONTENT_SINCE) -> str:
-    """The normalised spans of a table like otel_traces, which may be named with its database.
-
-    `migration`: whose view it is.
-    """
+def spans_select(source: str, dialect: Dialect, migration: int) -> str:
+    """The normalised spans of a table like otel_traces, which may be named with its database, as
+    of a migration."""
     listed = ",\n".join(
         f"    {expression(as_of(migration, field.expression), dialect)} AS {field.name}"
         for field in SPAN_FIELDS
+        if field.is_in(dialect, migration)
     )
     return f"SELECT\n{listed}\nFROM {source}\nWHERE {is_llm_span(dialect)}"
 

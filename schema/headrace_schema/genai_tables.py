@@ -5,7 +5,8 @@ The SELECTs of views are made here, because the rollup's has three users: its vi
 rebuilds it, and the legacy dialect, where it is no table.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from headrace_schema.genai import (
     CONTENT_COLUMN,
@@ -17,6 +18,7 @@ from headrace_schema.genai import (
     MAPS,
     OUTPUT,
     SPAN_FIELDS,
+    TENANTS,
     as_of,
     expression,
     is_llm_span,
@@ -50,6 +52,7 @@ USAGE = Table(
         Column(
             "FirstChunk", f"AggregateFunction(quantilesTDigestIf({_QUANTILES}), Float64, UInt8)"
         ),
+        FIELDS_BY_NAME["Tenant"].column,
     ),
     time="Minute",
     order_by=(
@@ -58,23 +61,27 @@ USAGE = Table(
         "Minute",
         *(k for k in USAGE_KEYS if k not in ("ServiceName", "Model")),
     ),
+    keyed=((TENANTS, "Tenant"),),
     kept_as="rollups",
     engine="AggregatingMergeTree",
     dialects=("modern",),
 )
 
 
-def usage_select(source: str, dialect: Dialect, where: str = "1") -> str:
+def usage_select(source: str, dialect: Dialect, where: str = "1", *, at: int) -> str:
     """Rows of `genai_usage_1m` from a table like otel_traces. The view that fills it, the command
     that rebuilds it and the legacy dialect's view of that name are all made of this.
 
-    `where` is one more condition on columns of the source.
+    `where` is one more condition on columns of the source; `at` is the migration as of which.
     """
 
     def of(name: str) -> str:
         return expression(FIELDS_BY_NAME[name].expression, dialect)
 
     keys = ",\n".join(f"    {of(name)} AS {name}" for name in USAGE_KEYS)
+    # Last, where ALTER has put it in the table.
+    later = _tenant(dialect, at)
+    ending = "".join(f",\n    {of(name)} AS {name}" for name in later)
     tokens = ",\n".join(
         f"    sumIf({of(name)}, {of('Kind')} = 'model') AS {name}" for name in _TOKENS
     )
@@ -84,10 +91,14 @@ def usage_select(source: str, dialect: Dialect, where: str = "1") -> str:
         f"    count() AS Calls,\n    sum({of('Failed')}) AS Errors,\n{tokens},\n"
         f"    quantilesTDigestState({_QUANTILES})({of('LatencyMs')}) AS Latency,\n"
         f"    quantilesTDigestIfState({_QUANTILES})({of('FirstChunkMs')}, "
-        f"{of('FirstChunkMs')} > 0) AS FirstChunk\n"
+        f"{of('FirstChunkMs')} > 0) AS FirstChunk{ending}\n"
         f"FROM {source}\nWHERE {is_llm_span(dialect)} AND {where}\n"
-        f"GROUP BY Minute, {', '.join(USAGE_KEYS)}"
+        f"GROUP BY Minute, {', '.join((*USAGE_KEYS, *later))}"
     )
+
+
+def _tenant(dialect: Dialect, migration: int) -> tuple[str, ...]:
+    return ("Tenant",) if FIELDS_BY_NAME["Tenant"].is_in(dialect, migration) else ()
 
 
 PRICE = "Decimal(18, 6)"
@@ -123,6 +134,7 @@ CONTENT = Table(
         Column("Input", STRING),
         Column("Output", STRING),
         Column("IngestId", "UInt64"),
+        Column("Tenant", LABEL, since=CONTENT_SINCE, modern=True),
     ),
     time="Timestamp",
     kept_as="content",
@@ -131,9 +143,7 @@ CONTENT = Table(
 )
 
 
-def content_select(
-    signal: str, source: str, dialect: Dialect, migration: int = CONTENT_SINCE
-) -> str:
+def content_select(signal: str, source: str, dialect: Dialect, migration: int) -> str:
     """Rows of `genai_content` from a table like otel_traces (`span`) or otel_logs (`log`), as the
     migration of this number has them.
 
@@ -162,6 +172,7 @@ def content_select(
         "Timestamp", "TraceId", "SpanId", "ServiceName",
         f"{event} AS EventName", f"{instructions} AS SystemInstructions",
         f"{asked} AS Input", f"{answered} AS Output", "IngestId",
+        *(["Tenant"] if migration >= CONTENT_SINCE and dialect == "modern" else []),
     )  # fmt: skip
     listed = ",\n".join(f"    {expression(line, dialect)}" for line in lines)
     return f"SELECT\n{listed}\nFROM {source}\nWHERE {expression(where, dialect)}"
@@ -177,7 +188,12 @@ COSTED: Mapping[str, tuple[str, ...]] = {
         *_TOKENS,
     ),
 }
-"""What stands beside the cost, by the table or view whose rows get one."""
+"""What stands beside the cost, by the table or view whose rows get one; then comes the tenant."""
+
+
+def costed(view: str, dialect: Dialect, migration: int) -> tuple[str, ...]:
+    """The columns of COSTED as of a migration."""
+    return (*COSTED[view], *_tenant(dialect, migration))
 
 
 _COST = (
@@ -206,6 +222,7 @@ VIEWS: Mapping[str, tuple[Column, ...]] = {
         Column("Score", "Nullable(Float64)"),
         *(Column(name, STRING) for name in ("Label", "Explanation")),
         Column("IngestId", "UInt64"),
+        _SPANS["Tenant"],
     ),
     "genai_model_prices": (
         Column("Provider", LABEL, legacy=STRING),
@@ -216,9 +233,13 @@ VIEWS: Mapping[str, tuple[Column, ...]] = {
         Column("Minute", "DateTime"),
         *_KEYS,
         *(Column(name, "UInt64") for name in ("Calls", *_TOKENS)),
+        _SPANS["Tenant"],
         *_COST,
     ),
-    "genai_span_costs": (*(_SPANS[name] for name in COSTED["genai_spans"]), *_COST),
+    "genai_span_costs": (
+        *(_SPANS[name] for name in (*COSTED["genai_spans"], "Tenant")),
+        *_COST,
+    ),
 }
 """What the views show, in both dialects."""
 LEGACY_VIEWS: Mapping[str, tuple[Column, ...]] = {
@@ -228,28 +249,28 @@ LEGACY_VIEWS: Mapping[str, tuple[Column, ...]] = {
         *(column for column in USAGE.columns if column.name not in ("Minute", *USAGE_KEYS)),
     ),
     CONTENT.name: tuple(
-        Column(column.name, column.type, legacy=STRING if column.name == "EventName" else "")
+        replace(column, legacy=STRING) if column.name == "EventName" else column
         for column in CONTENT.columns
     ),
 }
 """Views of the legacy dialect that are tables in the modern one."""
 
 
-def costs_select(source: str, view: str, offers: str) -> str:
+def costs_select(source: str, view: str, names: Sequence[str], offers: str) -> str:
     """The calls of models in `source`, which is the `view` of COSTED, with their cost.
 
-    `offers` is genai_model_prices. Cached, written and reasoning tokens are parts of the input and
-    the output, so they are taken off before the rest is priced. Without an offer the cost is NULL,
-    so that it can't pass for nothing, and the calls are counted in UnpricedCalls.
+    `names` are the columns beside it, `offers` is genai_model_prices. Cached, written and reasoning
+    tokens are parts of the input and the output, so they are taken off before the rest is priced.
+    Without an offer the cost is NULL, so that it can't pass for nothing, and the calls are counted
+    in UnpricedCalls.
     """
-    columns = ", ".join(COSTED[view])
+    columns = ", ".join(names)
     time, calls, read = "Time", "1", columns
     if view == "genai_usage_1m":
         time, calls = "Minute", "Calls"
         # Plain numbers, not the rollup's SimpleAggregateFunction.
         read = ", ".join(
-            f"toUInt64({name}) AS {name}" if name in ("Calls", *_TOKENS) else name
-            for name in COSTED[view]
+            f"toUInt64({name}) AS {name}" if name in ("Calls", *_TOKENS) else name for name in names
         )
     rest_in = "InputTokens - least(InputTokens, CachedTokens + CacheWriteTokens)"
     rest_out = "OutputTokens - least(OutputTokens, ReasoningTokens)"

@@ -87,9 +87,15 @@ class Table:
     """Where it is a table; the other dialect may have a view of its name."""
     everywhere: bool = False
     """Small, and the same on every replica of every shard; no Distributed table spans it."""
+    keyed: tuple[tuple[int, str], ...] = ()
+    """(migration, column) of each later addition to the end of ORDER BY; the primary key stays."""
     kept_as: str = ""
     """Whose retention the rows have: traces, metrics, logs, content or rollups; empty: for
     ever."""
+
+    def order_at(self, migration: int) -> tuple[str, ...]:
+        """ORDER BY once that migration is applied."""
+        return (*self.order_by, *(column for at, column in self.keyed if at <= migration))
 
 
 def legacy_type(modern: str) -> str:

@@ -8,8 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from headrace_schema.cli import FAILED, OK, USAGE, MigrateSettings
-from headrace_schema.command import Answer, Tables
+from headrace_schema.command import (
+    FAILED,
+    OK,
+    USAGE,
+    Actions,
+    Answer,
+    MigrateSettings,
+    Tables,
+    day,
+    run,
+)
 from headrace_schema.connection import Connect, Connection
 from headrace_schema.genai_tables import PRICE_KINDS, PRICES
 from headrace_schema.prices import (
@@ -43,24 +52,16 @@ def add_prices_parser(
     parents: Sequence[argparse.ArgumentParser] = (),
 ) -> argparse.ArgumentParser:
     """Add `prices` with its actions."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "prices",
-        help="what models cost per million tokens",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--json", action="store_true", help="print JSON instead of text")
-    both = [*parents, shared]
-    actions = parser.add_subparsers(dest="prices_action", required=True, metavar="ACTION")
-    actions.add_parser(
-        "list", parents=both, help="every offer in force, as a list that import reads"
-    )
-    show = actions.add_parser("show", parents=both, help="what a call of a model costs")
+    actions = Actions(
+        subparsers, "prices", parents,
+        says="what models cost per million tokens", examples=EXAMPLES,
+    )  # fmt: skip
+    actions.add("list", says="every offer in force, as a list that import reads")
+    show = actions.add("show", says="what a call of a model costs")
     show.add_argument("model")
     show.add_argument("--provider", default="", help="gen_ai.provider.name")
-    show.add_argument("--on", type=_day, metavar="DAY", help="2026-11-24; today without")
-    change = actions.add_parser("set", parents=both, help="an offer of your own; it only adds")
+    show.add_argument("--on", type=day, metavar="DAY", help="2026-11-24; today without")
+    change = actions.add("set", says="an offer of your own; it only adds")
     change.add_argument("model", help="a name, or a prefix that ends in *")
     change.add_argument("--provider", default="", help="gen_ai.provider.name; any without")
     change.add_argument("--from", dest="since", default="", metavar="DAY", help="today without")
@@ -70,23 +71,13 @@ def add_prices_parser(
             f"--{name.replace('_', '-')}", default="", metavar="PRICE",
             required=name in ("input", "output"), help="per million tokens",
         )  # fmt: skip
-    load = actions.add_parser("import", parents=both, help="a list; only what changed is written")
+    load = actions.add("import", says="a list; only what changed is written")
     load.add_argument("file", nargs="?", type=Path, help="headrace's own without")
-    check = actions.add_parser("check", parents=both, help="whether a list is right; no server")
+    check = actions.add("check", says="whether a list is right; no server")
     check.add_argument("file", nargs="?", type=Path, help="headrace's own without")
-    unknown = actions.add_parser(
-        "unknown", parents=both, help="called models without a price; 1 when there are any"
-    )
+    unknown = actions.add("unknown", says="called models without a price; 1 when there are any")
     unknown.add_argument("--days", type=int, default=7, metavar="N", help="so far back (default 7)")
-    return parser
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        msg = f"{text!r} is no day: write 2026-11-24"
-        raise argparse.ArgumentTypeError(msg) from error
+    return actions.parser
 
 
 def run_prices(
@@ -161,12 +152,12 @@ class _Command:
 
     def _show(self, stored: Sequence[Price]) -> int:
         args = self._args
-        day = args.on or datetime.now(UTC).date()
-        found = choose(stored, args.provider, args.model, day)
+        on = args.on or datetime.now(UTC).date()
+        found = choose(stored, args.provider, args.model, on)
         if found is None:
             return self._answer.fail(
                 FAILED,
-                f"no price fits {args.model} of provider {args.provider or '(any)'} on {day}: "
+                f"no price fits {args.model} of provider {args.provider or '(any)'} on {on}: "
                 "headrace prices set",
             )
         cells = dict(zip((*HEADER, "version"), as_cells(found), strict=True))
@@ -178,7 +169,7 @@ class _Command:
     def _store(self, prices: Sequence[Price], deployment: Deployment) -> int:
         for start in range(0, len(prices), ROWS_PER_INSERT):
             sql = insertion(prices[start : start + ROWS_PER_INSERT], deployment, self._source())
-            self._tables.ask(partial(_execute, sql=sql))
+            self._tables.ask(run(sql))
         version = prices[0].version if prices else None
         said = f"{len(prices)} offers written as version {version}" if prices else "nothing to do"
         self._answer.give({"written": len(prices), "version": version}, [said])
@@ -211,10 +202,6 @@ class _Command:
             lines or [f"every model called in the last {self._args.days} days has a price"],
         )
         return FAILED if rows else OK
-
-
-def _execute(connection: Connection, sql: str) -> None:
-    connection.execute(sql)
 
 
 def read(connection: Connection, deployment: Deployment) -> list[Price]:

@@ -198,7 +198,10 @@ class Renderer:
     def _filled(self, word: str, argument: str) -> str | None:
         if word in ("spans", "usage", "content", "costs"):
             return self._select(word, argument)
-        if word in ("columns", "engine", "day", "order", "change_local", "change_distributed"):
+        if word in (
+            *("columns", "engine", "day", "order", "primary"),
+            *("change_local", "change_distributed"),
+        ):
             table = TABLES.get(argument)
             if table is None:
                 msg = f"{{{word}:{argument}}}: no table {argument} in columns.py"
@@ -219,12 +222,13 @@ class Renderer:
             case "spans":
                 return genai.spans_select(source, self._of.dialect, self._number)
             case "usage":
-                return genai_tables.usage_select(source, self._of.dialect)
+                return genai_tables.usage_select(source, self._of.dialect, at=self._number)
             case "content":
                 return genai_tables.content_select(
                     before[0], source, self._of.dialect, self._number
                 )
-        return genai_tables.costs_select(source, name, self._table("genai_model_prices"))
+        columns = genai_tables.costed(name, self._of.dialect, self._number)
+        return genai_tables.costs_select(source, name, columns, self._table("genai_model_prices"))
 
     def _table(self, name: str) -> str:
         """The plain name, with its database."""
@@ -276,6 +280,9 @@ class Renderer:
                 for index in table.indexes
                 if index.since == self._number
             ]
+            if any(at == self._number for at, _ in table.keyed):
+                # Only columns that the same statement adds may join a key.
+                changes.append(f"MODIFY ORDER BY {self._order(table)}")
         return _alter(self._local(table.name), changes)
 
     def _change_distributed(self, table: Table) -> str:
@@ -318,8 +325,12 @@ class Renderer:
                 return ", ".join(name for name, _ in flattened(column, self._of.dialect))
             return self._time(column)
 
-        keys = ", ".join(table.order_by)
+        keys = ", ".join(table.order_at(self._number))
         return "(" + re.sub(r"\{(\w+)\}", key, keys) + ")"
+
+    def _primary(self, table: Table) -> str:
+        """The primary key of a table that was created with this ORDER BY and got more later."""
+        return Renderer(self._of, 0)._order(table)
 
     def _time(self, column: Column) -> str:
         """The column as time functions take it."""

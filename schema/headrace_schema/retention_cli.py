@@ -1,21 +1,28 @@
 """`headrace retention`: show, set."""
 
 import argparse
-import json
-import logging
 import re
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any, TextIO, cast, get_args
+from functools import partial
+from typing import Any, TextIO
 
-from headrace_schema.cli import FAILED, OK, UNREACHABLE, USAGE, MigrateSettings
-from headrace_schema.connection import Connect, Connection, Node, driver_connect
-from headrace_schema.model import Dialect
-from headrace_schema.render import Deployment, MigrationError, Topology
+from headrace_schema.command import (
+    FAILED,
+    OK,
+    UNREACHABLE,
+    USAGE,
+    Actions,
+    Answer,
+    MigrateSettings,
+    Tables,
+    run,
+)
+from headrace_schema.connection import Connect, Connection, Node
+from headrace_schema.render import Deployment
 from headrace_schema.retention import DEFAULT_DAYS, RAW, Kept, Step, kept, steps
 from headrace_schema.retention_rules import Change, Rules
-from headrace_schema.runner import Fleet, MigrationRefused, detect_dialect, versions
+from headrace_schema.runner import MigrationRefused
 
 # Ten years. TTLs of DateTime columns end in 2106.
 MOST_DAYS = 3_652
@@ -70,17 +77,11 @@ def add_retention_parser(
     parents: Sequence[argparse.ArgumentParser] = (),
 ) -> argparse.ArgumentParser:
     """Add `retention` with its actions."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "retention", help="how long each signal is kept"
-    )
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--json", action="store_true", help="print JSON instead of text")
-    actions = parser.add_subparsers(dest="retention_action", required=True, metavar="ACTION")
-    actions.add_parser("show", parents=[*parents, shared], help="what each table keeps and holds")
-    change = actions.add_parser(
+    actions = Actions(subparsers, "retention", parents, says="how long each signal is kept")
+    actions.add("show", says="what each table keeps and holds")
+    change = actions.add(
         "set",
-        parents=[*parents, shared],
-        help="keep signals so long, without downtime",
+        says="keep signals so long, without downtime",
         description="Whole days are dropped; nothing is rewritten, writers go on. With --service "
         "or --tenant each day's parts are rewritten once per different limit. On servers without "
         "TTL (18.16) what is too old is dropped now: repeat it daily.",
@@ -119,7 +120,7 @@ def add_retention_parser(
         help="with --move-after: the policy that has the volume, for that signal's tables",
     )
     change.add_argument("--yes", action="store_true", help="do it; without, only say what it does")
-    return parser
+    return actions.parser
 
 
 def run_retention(
@@ -131,56 +132,31 @@ def run_retention(
     """Run the action that `args` names. Returns the exit code: 0 done, or nothing to do; 1 refused,
     or `set` without --yes has something to do; 2 usage; 3 a replica that is needed is unreachable.
     """
-    logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
-    nodes = [
-        Node(shard, replica, host, port)
-        for shard, replicas in enumerate(settings.clickhouse_shards, start=1)
-        for replica, (host, port) in enumerate(replicas, start=1)
-    ]
-    open_one = connect or driver_connect(
-        settings.clickhouse_user, settings.clickhouse_password, **settings.clickhouse_tls
-    )
-    command = _Command(args, settings, Fleet(nodes, open_one), out or sys.stdout)
-    try:
-        return command.run()
-    except MigrationError as error:
-        return command.fail(USAGE, str(error))
-    except MigrationRefused as error:
-        return command.fail(FAILED, str(error))
+    answer = Answer("retention", args, out)
+    return answer.guard(_Command(args, Tables(settings, connect), answer).run)
 
 
 class _Command:
     """One run of `headrace retention`."""
 
-    def __init__(
-        self, args: argparse.Namespace, settings: MigrateSettings, fleet: Fleet, out: TextIO
-    ) -> None:
+    def __init__(self, args: argparse.Namespace, tables: Tables, answer: Answer) -> None:
         self._args = args
-        self._settings = settings
-        self._fleet = fleet
-        self._out = out
+        self._tables = tables
+        self._fleet = tables.fleet
+        self._answer = answer
 
     def run(self) -> int:
         if self._args.retention_action == "set" and not self._changes():
             flags = ", ".join(f"--{signal}" for signal in DEFAULT_DAYS)
-            return self.fail(
+            return self._answer.fail(
                 USAGE, f"give at least one of {flags}, --service, --tenant, --move-after"
             )
-        with self._fleet:
-            if len(self._fleet.unreachable) == len(self._fleet.nodes):
-                missing = "; ".join(f"{n}: {why}" for n, why in self._fleet.unreachable.items())
-                return self.fail(UNREACHABLE, f"no replica answers: {missing}")
-            deployment = self._deployment()
+        with self._tables as tables:
+            tables.require()
+            deployment = tables.deployment()
             if self._args.retention_action == "show":
                 return self._show(deployment)
             return self._set(deployment)
-
-    def fail(self, code: int, message: str) -> int:
-        if self._args.json:
-            self._print({"error": message})
-        else:
-            sys.stderr.write(f"headrace retention: {message}\n")
-        return code
 
     def _changes(self) -> dict[str, Change]:
         """What is asked, by signal."""
@@ -198,50 +174,22 @@ class _Command:
         }
         return {signal: change for signal, change in found.items() if change != Change()}
 
-    def _deployment(self) -> Deployment:
-        dialect = self._settings.clickhouse_dialect
-        if dialect == "auto":
-            dialect = detect_dialect(versions(self._fleet))
-        if self._settings.clickhouse_topology not in get_args(Topology):
-            msg = f"clickhouse_topology is {self._settings.clickhouse_topology!r}"
-            raise MigrationError(msg)
-        return Deployment(
-            cast("Topology", self._settings.clickhouse_topology),
-            cast("Dialect", dialect),
-            self._settings.clickhouse_database,
-            self._settings.clickhouse_cluster,
-        )
-
     def _show(self, deployment: Deployment) -> int:
-        found: dict[Node, list[Kept]] = {}
-        for node in self._fleet.reachable():
-
-            def read(connection: Connection, node: Node = node) -> None:
-                found[node] = kept(connection, deployment)
-
-            self._fleet.attempt(node, read)
-        if self._args.json:
-            self._print(
-                {str(node): [_kept_json(one) for one in tables] for node, tables in found.items()}
-            )
-        else:
-            for node, tables in found.items():
-                self._line(str(node))
-                for one in tables:
-                    size = f"{one.bytes / 1e9:,.2f} GB"
-                    self._line(
-                        f"  {one.table:36} from {_day(one) or '-':10}  {size:>12}  {_limits(one)}"
-                    )
+        found = self._tables.ask_each(partial(kept, deployment=deployment))
+        self._answer.give(
+            {str(node): [_kept_json(one) for one in listed] for node, listed in found.items()},
+            [line for node, listed in found.items() for line in _kept_lines(node, listed)],
+        )
         return UNREACHABLE if self._fleet.unreachable else OK
 
     def _set(self, deployment: Deployment) -> int:
         work: list[tuple[Node, Step]] = []
-        for shard in sorted({node.shard for node in self._fleet.nodes}):
+        for shard in self._tables.shards():
             work += self._plan(shard, deployment)
         if self._args.yes:
             for node, step in work:
                 if node not in self._fleet.unreachable:
-                    self._fleet.attempt(node, _execute(step))
+                    self._fleet.attempt(node, run(step.sql))
         self._report(work)
         if self._fleet.unreachable and self._args.yes:
             return UNREACHABLE
@@ -269,27 +217,28 @@ class _Command:
         return sorted(planned, key=lambda one: not one[1].each_replica)
 
     def _report(self, work: list[tuple[Node, Step]]) -> None:
-        if self._args.json:
-            listed = [{"node": str(node), **asdict(step)} for node, step in work]
-            missing = {str(node): why for node, why in self._fleet.unreachable.items()}
-            self._print({"done": self._args.yes, "steps": listed, "unreachable": missing})
-            return
-        for node, step in work:
-            self._line(
-                f"{node}: {step.sql}" + (f"  -- deletes {step.deletes}" if step.deletes else "")
-            )
+        lost = self._tables.unreachable()
+        listed = [{"node": str(node), **asdict(step)} for node, step in work]
+        lines = [
+            f"{node}: {step.sql}" + (f"  -- deletes {step.deletes}" if step.deletes else "")
+            for node, step in work
+        ]
         if not work:
-            self._line("nothing to do")
+            lines.append("nothing to do")
         elif not self._args.yes:
-            self._line("nothing was done: add --yes")
-        for node, why in self._fleet.unreachable.items():
-            self._line(f"{node} does not answer ({why}): run it again when it is back")
+            lines.append("nothing was done: add --yes")
+        lines += [
+            f"{node} does not answer ({why}): run it again when it is back"
+            for node, why in lost.items()
+        ]
+        self._answer.give({"done": self._args.yes, "steps": listed, "unreachable": lost}, lines)
 
-    def _line(self, text: str) -> None:
-        self._out.write(f"{text}\n")
 
-    def _print(self, document: Any) -> None:
-        self._line(json.dumps(document, indent=2))
+def _kept_lines(node: Node, listed: Sequence[Kept]) -> Iterator[str]:
+    yield str(node)
+    for one in listed:
+        size = f"{one.bytes / 1e9:,.2f} GB"
+        yield f"  {one.table:36} from {_day(one) or '-':10}  {size:>12}  {_limits(one)}"
 
 
 def _day(one: Kept) -> str | None:
@@ -314,10 +263,3 @@ def _kept_json(one: Kept) -> dict[str, Any]:
         "oldest": _day(one),
         "bytes": one.bytes,
     }
-
-
-def _execute(step: Step) -> Any:
-    def execute(connection: Connection) -> None:
-        connection.execute(step.sql)
-
-    return execute

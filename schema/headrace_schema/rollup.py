@@ -18,7 +18,7 @@ from datetime import date, datetime, timedelta
 from headrace_schema.connection import Connection
 from headrace_schema.genai import is_llm_span
 from headrace_schema.genai_tables import USAGE, usage_select
-from headrace_schema.render import Deployment, fill
+from headrace_schema.render import LATEST, Deployment, fill
 from headrace_schema.retention import local
 
 ATTEMPTS = 3
@@ -32,9 +32,10 @@ _NO_LIMIT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A minute that the rollup counts otherwise than the spans are."""
+    """A tenant's minute that the rollup counts otherwise than the spans are."""
 
     minute: datetime
+    tenant: str
     spans: int
     calls: int
 
@@ -43,19 +44,19 @@ def differences(connection: Connection, deployment: Deployment, day: date) -> li
     """Every minute of a day that differs, on one replica. Raises Unreachable, Refused."""
     spans = _per_minute(
         connection,
-        f"SELECT toStartOfMinute(toDateTime(Timestamp)) AS Minute, count() "  # noqa: S608
+        f"SELECT toStartOfMinute(toDateTime(Timestamp)) AS Minute, Tenant, count() "  # noqa: S608
         f"FROM {_table(deployment, 'otel_traces')} "
-        f"WHERE {is_llm_span('modern')} AND {_on(day)} GROUP BY Minute",
+        f"WHERE {is_llm_span('modern')} AND {_on(day)} GROUP BY Minute, Tenant",
     )
     calls = _per_minute(
         connection,
-        f"SELECT Minute, sum(Calls) FROM {_table(deployment, USAGE.name)} "  # noqa: S608
-        f"WHERE toDate(Minute) = '{day}' GROUP BY Minute",
+        f"SELECT Minute, Tenant, sum(Calls) FROM {_table(deployment, USAGE.name)} "  # noqa: S608
+        f"WHERE toDate(Minute) = '{day}' GROUP BY Minute, Tenant",
     )
     return [
-        Difference(minute, spans.get(minute, 0), calls.get(minute, 0))
-        for minute in sorted({*spans, *calls})
-        if spans.get(minute, 0) != calls.get(minute, 0)
+        Difference(*key, spans.get(key, 0), calls.get(key, 0))
+        for key in sorted({*spans, *calls})
+        if spans.get(key, 0) != calls.get(key, 0)
     ]
 
 
@@ -101,7 +102,7 @@ def rebuild(connection: Connection, deployment: Deployment, day: date) -> list[D
 def _replace(connection: Connection, deployment: Deployment, day: date) -> None:
     beside = f"{deployment.database}.{USAGE.name}_rebuild_{uuid.uuid4().hex[:12]}"
     target = _table(deployment, USAGE.name)
-    # REPLACE PARTITION wants the same structure, keys and storage policy.
+    # REPLACE PARTITION wants the same structure, both keys and storage policy.
     database, _, name = target.partition(".")
     policy = connection.execute(
         "SELECT storage_policy FROM system.tables "  # noqa: S608
@@ -110,15 +111,21 @@ def _replace(connection: Connection, deployment: Deployment, day: date) -> None:
     connection.execute(
         fill(
             f"CREATE TABLE {beside} {{columns:{USAGE.name}}} ENGINE = {USAGE.engine} "
-            f"PARTITION BY {{day:{USAGE.name}}} ORDER BY {{order:{USAGE.name}}} "
+            f"PARTITION BY {{day:{USAGE.name}}} PRIMARY KEY {{primary:{USAGE.name}}} "
+            f"ORDER BY {{order:{USAGE.name}}} "
             f"SETTINGS index_granularity = 8192, storage_policy = '{policy}'",
             deployment,
         )
     )
     try:
         source = _table(deployment, "otel_traces")
-        connection.execute(f"INSERT INTO {beside} {usage_select(source, 'modern', _on(day))}")
-        connection.execute(f"ALTER TABLE {target} REPLACE PARTITION '{day}' FROM {beside}")
+        counted = usage_select(source, "modern", _on(day), at=LATEST)
+        connection.execute(f"INSERT INTO {beside} {counted}")
+        if connection.execute(f"SELECT count() FROM {beside}")[0][0]:  # noqa: S608
+            connection.execute(f"ALTER TABLE {target} REPLACE PARTITION '{day}' FROM {beside}")
+        else:
+            # Servers from 26.6 on replace no partition by nothing.
+            connection.execute(f"ALTER TABLE {target} DROP PARTITION '{day}'")
     finally:
         connection.execute(f"DROP TABLE {beside}")
 
@@ -131,5 +138,5 @@ def _on(day: date) -> str:
     return f"toDate(Timestamp) = '{day}'"
 
 
-def _per_minute(connection: Connection, sql: str) -> dict[datetime, int]:
-    return {minute: int(count) for minute, count in connection.execute(sql)}
+def _per_minute(connection: Connection, sql: str) -> dict[tuple[datetime, str], int]:
+    return {(minute, tenant): int(count) for minute, tenant, count in connection.execute(sql)}

@@ -7,8 +7,16 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import TextIO
 
-from headrace_schema.cli import FAILED, OK, USAGE, MigrateSettings
-from headrace_schema.command import Answer, Tables
+from headrace_schema.command import (
+    FAILED,
+    OK,
+    USAGE,
+    Actions,
+    Answer,
+    MigrateSettings,
+    Tables,
+    day,
+)
 from headrace_schema.connection import Connect
 from headrace_schema.render import Deployment
 from headrace_schema.rollup import Difference, differences, rebuild, refusal
@@ -26,36 +34,25 @@ def add_rollup_parser(
     parents: Sequence[argparse.ArgumentParser] = (),
 ) -> argparse.ArgumentParser:
     """Add `rollup` with its actions."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "rollup", help="hold the rollup of LLM calls against the spans, make days of it anew"
-    )
-    days = argparse.ArgumentParser(add_help=False)
-    days.add_argument("--json", action="store_true", help="print JSON instead of text")
-    days.add_argument("--to", dest="last", type=_day, metavar="DAY", help="the last day")
-    actions = parser.add_subparsers(dest="rollup_action", required=True, metavar="ACTION")
-    check = actions.add_parser(
-        "check", parents=[*parents, days], help="minutes that differ from the spans; 1 if any"
-    )
-    check.add_argument("--from", dest="first", type=_day, metavar="DAY", help="a week ago without")
-    again = actions.add_parser(
+    actions = Actions(
+        subparsers, "rollup", parents,
+        says="hold the rollup of LLM calls against the spans, make days of it anew",
+    )  # fmt: skip
+    last = argparse.ArgumentParser(add_help=False)
+    last.add_argument("--to", dest="last", type=day, metavar="DAY", help="the last day")
+    check = actions.add("check", last, says="minutes that differ from the spans; 1 if any")
+    check.add_argument("--from", dest="first", type=day, metavar="DAY", help="a week ago without")
+    again = actions.add(
         "rebuild",
-        parents=[*parents, days],
-        help="count days again from their spans; as often as you like",
+        last,
+        says="count days again from their spans; as often as you like",
         description="Days that are over and whose spans are all still there. Each is replaced at "
         "once; writers and readers go on.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    again.add_argument("--from", dest="first", type=_day, required=True, metavar="DAY")
-    return parser
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        msg = f"{text!r} is no day: write 2026-11-24"
-        raise argparse.ArgumentTypeError(msg) from error
+    again.add_argument("--from", dest="first", type=day, required=True, metavar="DAY")
+    return actions.parser
 
 
 def run_rollup(
@@ -85,9 +82,9 @@ def _run(args: argparse.Namespace, tables: Tables, answer: Answer) -> int:
                 return answer.fail(FAILED, f"nothing was done: {refused[0]}")
         work = rebuild if args.rollup_action == "rebuild" else differences
         found = {
-            (shard, day): tables.ask(partial(work, deployment=deployment, day=day), shard)
+            (shard, one): tables.ask(partial(work, deployment=deployment, day=one), shard)
             for shard in tables.shards()
-            for day in days
+            for one in days
         }
     return _report(args, answer, found)
 
@@ -105,8 +102,8 @@ def _refusals(tables: Tables, deployment: Deployment, days: Sequence[date]) -> l
     return [
         why
         for shard in tables.shards()
-        for day in days
-        if (why := tables.ask(partial(refusal, deployment=deployment, day=day), shard))
+        for one in days
+        if (why := tables.ask(partial(refusal, deployment=deployment, day=one), shard))
     ]
 
 
@@ -116,9 +113,10 @@ def _report(
     differing = [
         {"shard": shard, **asdict(one)} for (shard, _), listed in found.items() for one in listed
     ]
-    days = sorted({day for _, day in found})
+    days = sorted({one for _, one in found})
     lines = [
         f"shard {one['shard']}  {one['minute']}  {one['spans']} spans, {one['calls']} in the rollup"
+        + (f"  of tenant {one['tenant']}" if one["tenant"] else "")
         for one in differing[:SHOWN]
     ]
     if len(differing) > SHOWN:
@@ -131,5 +129,5 @@ def _report(
     else:
         lines.append("headrace rollup rebuild --from DAY makes a day anew; minutes of the last "
                      "seconds may differ for a moment")  # fmt: skip
-    answer.give({"days": [str(day) for day in days], "differences": differing}, lines)
+    answer.give({"days": [str(one) for one in days], "differences": differing}, lines)
     return FAILED if differing else OK

@@ -4,25 +4,32 @@ A table gets one permissive policy for everybody, and one restrictive policy for
 So users without a limit, the writer among them, go on seeing every row whatever the server's
 `users_without_row_policies_can_read_rows` says: a writer that did not see its own rows would take
 them for lost.
+
+Every table gets them: one without a tenant shows a limited user nothing. Views need none, for they
+read as the user who asks; the objects that fill tables do, for they read past the tables' policies.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from headrace_schema.columns import TABLES_BY_SIGNAL
+from headrace_schema.columns import TABLES, TABLES_BY_SIGNAL
+from headrace_schema.expected import expected
 from headrace_schema.render import Deployment, MigrationError
 
 EVERYBODY = "headrace_everybody"
 LIMIT = "headrace_tenants_of_"
+NOTHING = "0"
+"""The condition that no row meets."""
 
 
-def limited_tables(deployment: Deployment) -> Iterator[str]:
-    """Every table with a Tenant column: `<name>_local` where there is one, and the plain name."""
-    for tables in TABLES_BY_SIGNAL.values():
-        for table in tables:
-            if deployment.topology == "cluster":
-                yield f"{deployment.database}.{table}_local"
-            yield f"{deployment.database}.{table}"
+def limited_tables(deployment: Deployment) -> Iterator[tuple[str, bool]]:
+    """(name without the database, whether it has the column Tenant) of every table, and of every
+    materialized view; not those whose rows are the same for all (`genai_prices`)."""
+    for one in expected(deployment):
+        plain = one.name.removesuffix("_local") if deployment.topology == "cluster" else one.name
+        shared = plain in TABLES and TABLES[plain].everywhere
+        if one.kind != "view" and not shared:
+            yield one.name, any(column.name == "Tenant" for column in one.columns)
 
 
 def grant(deployment: Deployment, user: str, tenants: Sequence[str]) -> list[str]:
@@ -31,9 +38,11 @@ def grant(deployment: Deployment, user: str, tenants: Sequence[str]) -> list[str
     Raises MigrationError for a user whose name SQL would need quotes for.
     """
     _refuse_odd(user)
-    seen = f"Tenant IN ({', '.join(map(quoted, tenants))})" if tenants else "0"
+    of_tenants = f"Tenant IN ({', '.join(map(quoted, tenants))})" if tenants else NOTHING
     statements = []
-    for table in limited_tables(deployment):
+    for name, has_tenant in limited_tables(deployment):
+        table = f"{deployment.database}.{name}"
+        seen = of_tenants if has_tenant else NOTHING
         statements += [
             f"CREATE ROW POLICY IF NOT EXISTS {EVERYBODY} ON {table} "
             "AS PERMISSIVE FOR SELECT USING 1 TO ALL",
@@ -47,8 +56,8 @@ def lift(deployment: Deployment, user: str) -> list[str]:
     """Statements that let a user see every row again."""
     _refuse_odd(user)
     return [
-        f"DROP ROW POLICY IF EXISTS {LIMIT}{user} ON {table}"
-        for table in limited_tables(deployment)
+        f"DROP ROW POLICY IF EXISTS {LIMIT}{user} ON {deployment.database}.{name}"
+        for name, _ in limited_tables(deployment)
     ]
 
 

@@ -19,8 +19,10 @@ EXAMPLES = """examples:
   make chaos ARGS='--seed 7'                 the same choices again
   make chaos ARGS='--only "kill one replica" --only "zombie writers"'
   make chaos ARGS='--mutants'                protections off: each must be caught
+  make chaos ARGS='--only "kill gateways" --report'     with the load's page
 """
 RESULT = Path(".cache/chaos/latest.json")
+PAGES = Path(".cache/chaos/report")
 
 
 def arguments() -> argparse.Namespace:
@@ -33,6 +35,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--mutants", action="store_true", help="with protections switched off")
     parser.add_argument("--list", action="store_true", help="name the scenarios and end")
     parser.add_argument("--json", type=Path, default=RESULT, help=f"default {RESULT}")
+    parser.add_argument(
+        "--report",
+        type=Path,
+        nargs="?",
+        const=PAGES,
+        metavar="FOLDER",
+        help=f"a page of each scenario's load, faults marked; default {PAGES}",
+    )
     options = parser.parse_args()
     known = [one.name for one in (*SCENARIOS, *MUTANTS)]
     for name in options.only or ():
@@ -51,13 +61,16 @@ def chosen(options: argparse.Namespace) -> list[Scenario]:
     return sorted(pool, key=lambda one: one.brokers)
 
 
-def play_all(scenarios: list[Scenario], seed: int, report: Path) -> list[Result]:
+def play_all(
+    scenarios: list[Scenario], seed: int, report: Path, pages: Path | None
+) -> list[Result]:
     """Play them, each number of brokers on a cluster of its own; write the JSON after each."""
     begun = time.monotonic()
     results: list[Result] = []
     for brokers in sorted({one.brokers for one in scenarios}):
         offset = int(os.environ.get("HEADRACE_CHAOS_PORT_OFFSET", "10000"))
         with chaos(f"chaos-{brokers}", offset, brokers) as world:
+            world.pages = pages
             for scenario in scenarios:
                 if scenario.brokers == brokers:
                     results.append(play(world, scenario, seed))
@@ -83,6 +96,8 @@ def play(world: Chaos, scenario: Scenario, seed: int) -> Result:
     )
     for problem in result.problems:
         print(f"       {problem}", flush=True)
+    if result.report:
+        print(f"       {result.report}", flush=True)
     return result
 
 
@@ -94,7 +109,7 @@ def main() -> int:
         return 0
     seed = random.randrange(10**6) if options.seed is None else options.seed
     print(f"chaos, seed {seed}", flush=True)
-    results = play_all(chosen(options), seed, options.json)
+    results = play_all(chosen(options), seed, options.json, options.report)
     failed = [one.scenario for one in results if not one.passed]
     print(f"{len(results) - len(failed)} passed, {len(failed)} failed; {options.json}")
     return 1 if failed else 0

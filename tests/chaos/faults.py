@@ -35,6 +35,7 @@ def poison(chaos: Chaos, count: int) -> int:
             producer.produce(topic, hostile(chaos.rng), partition=chaos.rng.randrange(6))
             sent += 1
     assert producer.flush(20) == 0
+    chaos.mark(f"{sent} messages that nobody can read")
     return sent
 
 
@@ -81,6 +82,7 @@ def clock_jumps(chaos: Chaos) -> None:
 
 def reset_group(chaos: Chaos, topic: str, group: str) -> None:
     """Set a stopped group's offsets back to the beginning."""
+    chaos.mark(f"{group} is set back to the beginning")
     consumer = Consumer({"bootstrap.servers": chaos.cluster.bootstrap, "group.id": group})
     try:
         places = [TopicPartition(topic, number, 0) for number in range(6)]
@@ -113,10 +115,12 @@ def full_disk(chaos: Chaos, replica: str, spare_mib: int = 1) -> Iterator[None]:
         filler, log = data / "filler", layout.logs / f"{replica}.log"
         told = log.stat().st_size
         _fill(filler, spare_mib)
+        chaos.mark(f"{replica}'s disk is full")
         yield
         complaints = log.read_bytes()[told:]
         assert b"enough space" in complaints or b"space left" in complaints, "the disk was not full"
         filler.unlink()
+        chaos.mark(f"{replica}'s disk has space again")
         chaos.fault_ended = time.time()
         time.sleep(5)
     finally:
@@ -150,16 +154,19 @@ def _fill(path: Path, spare_mib: int) -> None:
 def slow(chaos: Chaos, components: list[str], seconds: float) -> None:
     """Run components for a tenth of the time, in turns of 200 ms."""
     end = time.monotonic() + seconds
+    chaos.mark(f"a tenth of the time for {', '.join(components)}")
     while time.monotonic() < end:
         for component in components:
-            with chaos.frozen(component):
+            with chaos.paused(component):
                 time.sleep(0.18)
         time.sleep(0.02)
+    chaos.mark("at full speed again")
 
 
 def change_tables(chaos: Chaos) -> None:
     """The header of a table changes twice under the writers' hands: a column goes and comes."""
     for statement in ("DROP COLUMN TraceState", "ADD COLUMN TraceState String AFTER ParentSpanId"):
+        chaos.mark(f"ALTER TABLE otel_traces_local {statement}")
         for shard in range(1, chaos.cluster.layout.spec.shards + 1):
             client = chaos.cluster.clickhouse(shard, chaos.rng.randint(1, 2))
             try:

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +67,8 @@ class Fleet:
         """Each signal's first writer dies here once."""
         self.mutation = ""
         """A protection that writers started from now on lack (see `mutant`)."""
+        self.on_event: Callable[[str], None] = lambda _text: None
+        """Hears of writers that start and end. Called under the lock."""
         self._ending = threading.Event()
         self._keeper = threading.Thread(target=self._keep, daemon=True)
 
@@ -114,6 +116,7 @@ class Fleet:
     def _retire(self, writer: WriterProcess) -> None:
         writer.wanted = False
         if writer.process is not None and writer.process.poll() is None:
+            self.on_event(f"writer {writer.name} is told to end")
             writer.process.terminate()
 
     def _start(self, writer: WriterProcess, *, with_fault: bool = False) -> None:
@@ -135,6 +138,7 @@ class Fleet:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
+        self.on_event(f"writer {writer.name} starts")
 
     def replace_all(self) -> None:
         """End every writer in order and start one per signal, with what is set now.
@@ -180,5 +184,6 @@ class Fleet:
                         continue
                     if len(writer.ends) == 0 or writer.wanted:
                         writer.ends.append(writer.process.returncode)
+                        self.on_event(f"writer {writer.name} ended: {writer.process.returncode}")
                     if writer.wanted:
                         self._start(writer)

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -78,6 +79,8 @@ class Result:
     writer_deaths: int = 0
     seconds: float = 0.0
     problems: list[str] = field(default_factory=list)
+    report: str = ""
+    """The load generator's page of it, where one was asked for."""
 
     @property
     def passed(self) -> bool:
@@ -107,6 +110,15 @@ class Chaos:
         """Epoch seconds; set by the scenario's last action, or by its end."""
         self.letters_missing = 0
         """Messages that must be dead letters and are not; set by the scenario."""
+        self.pages: Path | None = None
+        """The folder for a page per scenario, on which `mark`s are events."""
+        self._marks = work / "marks"
+        fleet.on_event = self.mark
+
+    def mark(self, text: str) -> None:
+        """Something happens now."""
+        with self._marks.open("a") as file:
+            file.write(f"{text}\n")
 
     def pause(self, seconds: float) -> None:
         """Let the load run on for about so long; the exact time depends on the seed."""
@@ -114,12 +126,21 @@ class Chaos:
 
     def kill(self, component: str) -> None:
         """kill -9 a supervised component and wait until it is back."""
+        self.mark(f"kill -9 {component}")
         killed = self.cluster.control.kill(component)
         self.cluster.control.wait_restarted(component, killed, 90)
 
     @contextmanager
     def frozen(self, component: str) -> Iterator[None]:
         """The component neither answers nor hangs up while this lasts."""
+        self.mark(f"{component} freezes")
+        with self.paused(component):
+            yield
+        self.mark(f"{component} goes on")
+
+    @contextmanager
+    def paused(self, component: str) -> Iterator[None]:
+        """As `frozen`, for so short a time that it is no event."""
         pid = self.cluster.control.send(component, signal.SIGSTOP)
         try:
             yield
@@ -128,7 +149,9 @@ class Chaos:
 
     def kill_writer(self, name: Signal) -> None:
         """kill -9 the signal's oldest writer; the fleet starts it again."""
-        os.kill(self.fleet.of(name)[0].pid, signal.SIGKILL)
+        writer = self.fleet.of(name)[0]
+        self.mark(f"kill -9 writer {writer.name}")
+        os.kill(writer.pid, signal.SIGKILL)
 
     def replica(self, shard: int, number: int) -> str:
         return f"clickhouse-{shard}-{number}"
@@ -151,11 +174,13 @@ class Chaos:
         self.fleet.wait_ready()
         deaths = sum(len(one.ends) for one in self.fleet.writers)
         since = datetime.now(UTC) - timedelta(seconds=1)
-        load, report = self._start_load(scenario.load)
+        load, report = self._start_load(scenario, result)
         self.fault_ended = 0.0
         try:
             time.sleep(WARM_UP_S)
+            self.mark(f"fault: {scenario.name}")
             scenario.run(self)
+            self.mark("fault over")
             self.fault_ended = self.fault_ended or time.time()
             self.fleet.wait_ready()
             load.wait(scenario.load.seconds + 200)
@@ -184,10 +209,14 @@ class Chaos:
         result.seconds = round(time.monotonic() - begun, 1)
         return result
 
-    def _start_load(self, load: Load) -> tuple["subprocess.Popen[bytes]", Path]:
+    def _start_load(
+        self, scenario: Scenario, result: Result
+    ) -> tuple["subprocess.Popen[bytes]", Path]:
         report = self.work / "load.json"
         report.unlink(missing_ok=True)
-        flags = {
+        self._marks.write_text("")
+        load = scenario.load
+        flags: dict[str, object] = {
             "--cluster": self.cluster.layout.dir / "cluster.json",
             "--rate": load.spans,
             "--metrics-rate": load.points,
@@ -199,6 +228,11 @@ class Chaos:
             "--max-metric-lag-p99": 600,
             "--json": report,
         }
+        if self.pages is not None:
+            self.pages.mkdir(parents=True, exist_ok=True)
+            name = re.sub(r"[^a-z0-9]+", "-", scenario.name.lower()).strip("-")
+            result.report = str(self.pages / f"{name}.html")
+            flags |= {"--report": result.report, "--marks": self._marks}
         words = [str(word) for pair in flags.items() for word in pair]
         with (self.work / "load.log").open("ab") as log:
             process = subprocess.Popen(

@@ -31,9 +31,11 @@ def zombie(chaos: Chaos) -> None:
         chaos.fleet.scale(name, 2)
     chaos.fleet.wait_ready()
     pids = [chaos.fleet.of(name)[0].pid for name in SIGNALS]
+    chaos.mark("each signal's oldest writer freezes")
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     time.sleep(SESSION_S + 4 + chaos.rng.uniform(0, 2))
+    chaos.mark("the frozen writers wake")
     for pid in pids:
         os.kill(pid, signal.SIGCONT)
 
@@ -44,6 +46,7 @@ def rolling_restart(chaos: Chaos) -> None:
     chaos.fleet.wait_ready()
     for name in SIGNALS:
         for writer in chaos.fleet.of(name):
+            chaos.mark(f"SIGTERM to writer {writer.name}")
             os.kill(writer.pid, signal.SIGTERM)
             time.sleep(1.5)
             chaos.fleet.wait_ready()
@@ -81,6 +84,7 @@ def kill_replica(chaos: Chaos) -> None:
 def kill_shard(chaos: Chaos) -> None:
     shard = chaos.rng.randint(1, 2)
     control = chaos.cluster.control
+    chaos.mark(f"kill -9 both replicas of shard {shard}")
     killed = {chaos.replica(shard, n): control.kill(chaos.replica(shard, n)) for n in (1, 2)}
     for name, pid in killed.items():
         control.wait_restarted(name, pid, 90)
@@ -96,8 +100,10 @@ def freeze_shard(chaos: Chaos) -> None:
 
 def replica_away(chaos: Chaos) -> None:
     name = chaos.replica(chaos.rng.randint(1, 2), chaos.rng.randint(1, 2))
+    chaos.mark(f"{name} stops")
     chaos.cluster.control.stop(name)
     chaos.pause(8)
+    chaos.mark(f"{name} starts again")
     chaos.cluster.control.start(name)
 
 

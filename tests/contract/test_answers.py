@@ -28,9 +28,9 @@ def test_the_page_of_answers_is_right(filled: World) -> None:
         "/agent/plan 10 100.00%",
         "enterprise 14:00:00 2,000 1,000",
         "free 14:03:00 0 100",
-        "s-old 10 30,000 0 0.186750 0",
-        "s-0 20 24,000 2 0.011200 0",
-        "s-seed 4 400 1 no price 4",
+        "s-old 10 10 30,000 0 0.186750 0",
+        "s-0 20 20 24,000 2 0.011200 0",
+        "s-seed 4 4 400 1 no price 4",
         "429 gpt-5-mini 2 14:01:00",
         "unknown mystery-1 1 14:00:00",
     ):

@@ -40,6 +40,10 @@ def plain(value: Any) -> Any:
     return value.replace(tzinfo=None) if isinstance(value, datetime) else value
 
 
+def near(value: float) -> Any:
+    return pytest.approx(value, abs=1e-6)
+
+
 def answer(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return [tuple(map(plain, row)) for row in rows]
 
@@ -107,27 +111,71 @@ def test_models_without_a_price_are_seen(reader: Reader) -> None:
 
 
 def test_dearest_sessions(reader: Reader) -> None:
-    rows = reader("llm_dearest_sessions", **WHOLE)
-    assert [(row[0], *row[2:5], row[6]) for row in rows] == [
-        ("s-old", 10, 30_000, 0, Decimal("0.18675")),
-        ("s-run", 2, 5_900, 0, Decimal("0.017")),
-        ("s-0", 20, 24_000, 2, Decimal("0.0112")),
-        ("s-1", 20, 24_000, 0, Decimal("0.0112")),
-        ("s-next", 5, 5_000, 0, Decimal("0.0025")),
-        ("s-seed", 4, 400, 1, None),
+    # Turns, calls, tokens, errors, seconds. The agent of s-run made two calls in one turn, and one
+    # of its tools failed.
+    assert reader("llm_dearest_sessions", **WHOLE) == [
+        ("s-old", "enterprise", 10, 10, 30_000, 0, near(9 * 60 + 1.5), Decimal("0.18675"), 0),
+        ("s-run", "pro", 1, 2, 5_900, 1, near(8), Decimal("0.017"), 0),
+        ("s-0", "pro", 20, 20, 24_000, 2, near(14 * 60 + 0.3), Decimal("0.0112"), 0),
+        ("s-1", "pro", 20, 20, 24_000, 0, near(14 * 60 + 0.5), Decimal("0.0112"), 0),
+        ("s-next", "pro", 5, 5, 5_000, 0, near(4.1), Decimal("0.0025"), 0),
+        ("s-seed", "free", 4, 4, 400, 1, near(3 * 60 + 1), None, 4),
     ]
-    assert rows[0][5] == 9 * 60 + 1.5
-    assert [row[7] for row in rows] == [0, 0, 0, 0, 0, 4]
+
+
+def test_dearest_conversations(reader: Reader) -> None:
+    cost = Decimal("0.0112")
+    assert reader("llm_dearest_conversations", **WHOLE) == [
+        ("conversation-0", 1, "pro", 20, 20, 24_000, 2, near(14 * 60 + 0.3), cost, 0),
+        ("conversation-1", 1, "pro", 20, 20, 24_000, 0, near(14 * 60 + 0.5), cost, 0),
+    ]
 
 
 def test_a_trace_by_agent_tool_and_model(reader: Reader) -> None:
+    # The agent waited for all of its eight seconds but 0.2: 4 + 3 + 0.6 + 0.2 are its children's.
     assert reader("llm_trace_breakdown", trace_id=TRACE_OF_D) == [
-        ("agent", "planner", "", 1, 8_000, 0, None),
-        ("model", "gpt-5", "v1", 1, 4_000, 0, Decimal("0.015")),
-        ("tool", "search", "", 1, 3_000, 0, None),
-        ("model", "gpt-5", "v2", 1, 600, 0, Decimal("0.002")),
-        ("tool", "calc", "", 1, 200, 1, None),
+        ("model", "gpt-5", "openai", "v1", 1, 4_000, 4_000, 0, Decimal("0.015")),
+        ("tool", "search", "", "", 1, 3_000, 3_000, 0, None),
+        ("model", "gpt-5", "openai", "v2", 1, 600, 600, 0, Decimal("0.002")),
+        ("tool", "calc", "", "", 1, 200, 200, 1, None),
+        ("agent", "planner", "", "", 1, 8_000, 200, 0, None),
     ]
+
+
+def test_spans_of_a_session(reader: Reader) -> None:
+    rows = reader("spans_of_a_session", session_id="s-run", since_ns=HOUR_S * 10**9)
+    begun = [(at - HOUR_S * 10**9) / 10**9 - 2 * 3_600 for at, *_ in rows]
+    assert begun == [0, 1, 2, 5, 6]
+    assert {row[1] for row in rows} == {TRACE_OF_D}
+    assert [row[2] for row in rows] == ["d0" * 8, *(f"d1{place:02x}" * 4 for place in range(4))]
+    assert [row[4:] for row in rows] == [
+        ("Ok", 8_000), ("Ok", 4_000), ("Ok", 600), ("Ok", 3_000), ("Error", 200),
+    ]  # fmt: skip
+    later = HOUR_S + 2 * 3_600 + 2
+    assert len(reader("spans_of_a_session", session_id="s-run", since_ns=later * 10**9)) == 3
+    assert reader("spans_of_a_session", session_id="nobody", since_ns=0) == []
+
+
+def test_histograms_of_the_conventions_in_their_own_units(reader: Reader) -> None:
+    common = {
+        "service": "support-agent",
+        "since_ns": HOUR_S * 10**9,
+        "by": "gen_ai.request.model",
+        "token_type": "",
+    }
+    # The ten calls before 14:00 are taken off. Half of forty end at 0.32 s; the 38th is the 18th of
+    # the twenty between 0.32 and 0.64 s.
+    assert reader(
+        "response_latency_by_model", **{**common, "metric": "gen_ai.client.operation.duration"}
+    ) == [("gpt-5-mini", 40, near(0.32), near(0.32 + 0.32 * 18 / 20))]
+    usage = {**common, "metric": "gen_ai.client.token.usage"}
+    assert reader("response_latency_by_model", **{**usage, "token_type": "input"}) == [
+        ("gpt-5-mini", 40, near(256 + 768 * 0.5), near(256 + 768 * 0.95))
+    ]
+    assert reader("response_latency_by_model", **{**usage, "token_type": "output"}) == [
+        ("gpt-5-mini", 40, near(64 + 192 * 0.5), near(64 + 192 * 0.95))
+    ]
+    assert reader("response_latency_by_model", **usage) == [], "never both in one sum"
 
 
 def test_prompt_versions(reader: Reader) -> None:

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 import yaml
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from headrace_dashboards.loadgen import RUNS_SQL
 from headrace_loadgen.probe import METRIC, canary
 from headrace_native.spec import ROOT
 from headrace_schema.model import Dialect
-from support.genai_world import DAY_S, HOUR_S, World, replica, store, world
+from support import builders
+from support.genai_world import DAY_S, HOUR_S, RESOURCE, World, mini, replica, store, world
 from support.schema_server import SchemaServer
 
 FILE = ROOT / "deploy" / "observability" / "grafana" / "provisioning" / "alerting" / "llm.yaml"
@@ -34,9 +36,22 @@ def expanded(sql: str, from_s: int, to_s: int, dialect: Dialect) -> str:
     return sql.replace("$__toTime", f"toDateTime({to_s})")
 
 
+def staged(number: int) -> Span:
+    """One of twenty calls as slow as production's never are; half of them failed."""
+    span = mini(number)
+    span.end_time_unix_nano = span.start_time_unix_nano + 30 * builders.SECOND
+    span.status.code = Status.STATUS_CODE_ERROR if number % 2 else Status.STATUS_CODE_OK
+    return span
+
+
 @pytest.fixture(scope="module")
 def filled(server: SchemaServer) -> Iterator[World]:
     with world(server, f"llm_alerts_{server.dialect}") as made:
+        staging = {**RESOURCE, "deployment.environment.name": "staging"}
+        more = builders.traces(*map(staged, range(20)), resource=staging)
+        into = replica(server.port, made.database)
+        store(into, server.dialect, "traces", more.SerializeToString(), 3_000)
+        into.close()
         yield made
 
 
@@ -48,15 +63,24 @@ def answers(filled: World, title: str, at_s: int) -> list[tuple[Any, ...]]:
     return filled.rows(sql)
 
 
-def test_latency_is_the_p95_of_models_with_enough_calls(filled: World) -> None:
-    assert answers(filled, "HeadraceLlmLatency", HOUR_S + 900) == [("gpt-5-mini", 2_000)]
-    assert answers(filled, "HeadraceLlmLatency", HOUR_S + 1_800) == [("gpt-5-mini", 500)]
+def test_latency_is_the_p95_of_models_with_enough_calls_in_an_environment(filled: World) -> None:
+    assert sorted(answers(filled, "HeadraceLlmLatency", HOUR_S + 900)) == [
+        ("production", "gpt-5-mini", 2_000),
+        ("staging", "gpt-5-mini", 30_000),
+    ]
+    assert answers(filled, "HeadraceLlmLatency", HOUR_S + 1_800) == [
+        ("production", "gpt-5-mini", 500)
+    ]
 
 
-def test_success_is_a_percentage_by_route(filled: World) -> None:
-    # Of 24 calls 3 failed, later none of 20.
-    assert answers(filled, "HeadraceLlmFailures", HOUR_S + 900) == [("/chat", 87.5)]
-    assert answers(filled, "HeadraceLlmFailures", HOUR_S + 1_800) == [("/chat", 100)]
+def test_success_is_a_percentage_by_environment_and_route(filled: World) -> None:
+    # Of 24 calls 3 failed, later none of 20. In staging every other one, and the first, which has
+    # an error's type of its own.
+    assert sorted(answers(filled, "HeadraceLlmFailures", HOUR_S + 900)) == [
+        ("production", "/chat", 87.5),
+        ("staging", "/chat", pytest.approx(45)),
+    ]
+    assert answers(filled, "HeadraceLlmFailures", HOUR_S + 1_800) == [("production", "/chat", 100)]
 
 
 def test_tokens_are_held_against_the_same_hour_of_earlier_days(filled: World) -> None:

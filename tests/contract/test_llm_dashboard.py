@@ -137,12 +137,26 @@ def test_success_tokens_and_money_by_tier(filled: World) -> None:
 
 
 def test_sessions_traces_and_logs(filled: World) -> None:
-    assert [row["session"] for row in panel(filled, "Dearest sessions")][:2] == ["s-old", "s-run"]
+    dearest = panel(filled, "Dearest sessions")
+    assert [row["session"] for row in dearest][:2] == ["s-old", "s-run"]
+    found = {name: dearest[1][name] for name in ("turns", "calls", "errors", "seconds")}
+    assert found == {"turns": 1, "calls": 2, "errors": 1, "seconds": pytest.approx(8)}
+    only = [row["session"] for row in panel(filled, "Dearest sessions", model="mystery-1")]
+    assert only == ["s-seed"]
     slowest = panel(filled, "Slowest traces")[0]
     assert (slowest["trace"], slowest["ms"], slowest["errors"]) == (TRACE_OF_D, 8_000, 1)
     spans = panel(filled, "The chosen trace")
     assert [row["name"] for row in spans] == ["planner", "gpt-5", "gpt-5", "search", "calc"]
     assert spans[-1]["error"]
+    parts = panel(filled, "What made the chosen trace slow or dear")
+    assert [(row["name"], row["provider"], row["own_ms"]) for row in parts] == [
+        ("gpt-5", "openai", 4_000),
+        ("search", "", 3_000),
+        ("gpt-5", "openai", 600),
+        ("calc", "", 200),
+        ("planner", "", 200),
+    ]
+    assert sum(row["cost"] or 0 for row in parts) == pytest.approx(0.017)
     logs = panel(filled, "Error logs")
     assert [row["message"] for row in logs] == ["rate limited"] * 2
     assert {row["model"] for row in logs} == {"gpt-5-mini"}

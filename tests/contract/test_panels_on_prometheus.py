@@ -2,7 +2,9 @@
 
 Ours are made from the declarations, so that each metric and label is there. Gateways' and HAProxy's
 were recorded from the native cluster (tests/data/scrapes: only the metrics that are used; counters
-go on from there).
+go on from there). Those of kube-state-metrics 2 and KEDA 2.17's operator are written by their
+sources (docs/metrics/workload/horizontalpodautoscaler-metrics.md, pkg/metricscollector), scraped as
+most clusters do it: the target's own namespace wins.
 """
 
 import re
@@ -22,6 +24,7 @@ from prometheus_client import generate_latest as page_of
 
 from headrace_dashboards import DASHBOARDS
 from headrace_dashboards.panels import build
+from headrace_dashboards.releases import scoped
 from headrace_native import render
 from headrace_native.layout import Layout
 from headrace_native.spec import ROOT, load
@@ -123,6 +126,9 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         "haproxy": serve(recorded_page(SCRAPES / "haproxy.prom")),
     }
     jobs = [job for job in base["scrape_configs"] if job["job_name"] in servers]
+    for name in ("kube-state-metrics", "keda"):
+        servers[name] = serve(recorded_page(SCRAPES / f"{name}.prom"))
+        jobs.append({"job_name": name, "static_configs": [{"labels": {"namespace": name}}]})
     assert len(jobs) == len(servers)
     for job in jobs:
         port = servers[job["job_name"]].server_address[1]
@@ -151,14 +157,21 @@ def targets() -> list[Any]:
     ]
 
 
+def filled(expr: str, namespace: str = ".*") -> str:
+    """A query as Grafana sends it; `.*` is what the box says by default: All."""
+    return expr.replace("$__rate_interval", "5s").replace("$namespace", namespace)
+
+
 def called(legend: str, labels: dict[str, str]) -> str:
     return re.sub(r"{{(\w+)}}", lambda match: labels[match[1]], legend)
 
 
 @pytest.mark.parametrize("target", targets())
 def test_a_panel_draws_what_its_legend_names(target: dict[str, Any], scraped: Prometheus) -> None:
-    series = scraped.query(target["expr"].replace("$__rate_interval", "5s"))
+    series = scraped.query(filled(target["expr"]))
     assert series, "no series"
+    if not re.search(r"\b(kube|keda)_", target["expr"]):
+        assert not scraped.query(filled(target["expr"], "elsewhere")), "not of that release"
     assert any(isfinite(float(one["value"][1])) for one in series)
     for label in re.findall(r"{{(\w+)}}", target["legendFormat"]):
         assert all(label in one["metric"] for one in series), f"{label}: {series[0]['metric']}"
@@ -169,6 +182,42 @@ def test_a_panel_draws_what_its_legend_names(target: dict[str, Any], scraped: Pr
         assert len(named) == len(series), "two series of one name"
 
 
+@pytest.mark.parametrize(
+    ("title", "wanted"),
+    [
+        (
+            "Writers: desired, there, at work",
+            {
+                "traces desired": 6, "metrics desired": 3, "logs desired": 2,
+                "traces there": 4, "metrics there": 3, "logs there": 2,
+                "traces at most": 16, "metrics at most": 12, "logs at most": 12,
+            },
+        ),
+        (
+            "What the autoscaler may do",
+            {
+                "traces active": 1, "metrics active": 1, "logs active": 1,
+                "traces paused": 0, "metrics paused": 0, "logs paused": 1,
+                "traces limited": 1, "metrics limited": 0, "logs limited": 0,
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_the_autoscaler_is_that_of_the_writers(
+    title: str, wanted: dict[str, float], scraped: Prometheus
+) -> None:
+    """Not the gateways', not somebody else's: each signal's own numbers."""
+    (panel,) = (one for one in build(DASHBOARDS["lag"])["panels"] if one["title"] == title)
+    found = {
+        called(target["legendFormat"], one["metric"]): float(one["value"][1])
+        for target in panel["targets"]
+        for one in scraped.query(filled(target["expr"]))
+    }
+    assert wanted.items() <= found.items()
+    others = {"traces at work", "metrics at work", "logs at work"}
+    assert found.keys() - wanted.keys() <= others
+
+
 def test_every_rule_is_evaluated(scraped: Prometheus) -> None:
     rules = [rule for group in scraped.get("rules")["groups"] for rule in group["rules"]]
     assert [(one["name"], one["lastError"]) for one in rules if one["health"] != "ok"] == []
@@ -177,7 +226,7 @@ def test_every_rule_is_evaluated(scraped: Prometheus) -> None:
 
 def test_annotations_are_found(scraped: Prometheus) -> None:
     marks = [mark for one in DASHBOARDS.values() for mark in one.marks if mark.expr]
-    found = {mark.name: scraped.query(mark.expr) for mark in marks}
+    found = {mark.name: scraped.query(filled(scoped(mark.expr))) for mark in marks}
     # These pages count dead letters and a stopped partition.
     fired = {one["metric"]["alertname"] for one in found["Alerts"]}
     assert {"HeadraceDeadLetters", "HeadracePartitionStopped"} <= fired

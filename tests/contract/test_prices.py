@@ -35,7 +35,7 @@ def prices(made: World | None, *argv: str) -> tuple[int, Any]:
 
 def test_the_shipped_list_is_stored_once(filled: World) -> None:
     code, first = prices(filled, "import")
-    assert code == 0
+    assert code == 0, first
     # The world's own prices went up to version 2.
     assert (first["version"], first["written"] > 500) == (3, True)
     assert prices(filled, "import") == (0, {"written": 0, "version": None})

@@ -2,9 +2,7 @@
 
 import argparse
 import io
-import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,85 +10,17 @@ import pytest
 
 from headrace_schema.retention_cli import add_retention_parser, run_retention
 from support.chdb_front import chdb_front
+from support.kept_database import KeptDatabase, eventually
 from support.schema_server import MigrateSettings, SchemaServer, create_tables, migrate
-
-DAY_S = 86_400
-NANO = 10**9
-
-
-class Tenant:
-    """A database of its own on the server."""
-
-    def __init__(self, server: SchemaServer, database: str = "") -> None:
-        self.server = server
-        self.database = database or f"kept_{server.dialect}"
-        self.settings = MigrateSettings(
-            [[("127.0.0.1", server.port)]], clickhouse_database=self.database
-        )
-
-    def retention(self, *argv: str) -> tuple[int, Any]:
-        """Exit code and JSON of one run."""
-        parser = argparse.ArgumentParser()
-        add_retention_parser(parser.add_subparsers())
-        out = io.StringIO()
-        args = parser.parse_args(["retention", *argv, "--json"])
-        code = run_retention(args, self.settings, out=out)
-        return code, json.loads(out.getvalue())
-
-    def days_of(self, table: str) -> list[int]:
-        """How many days ago the rows of a table are, oldest first."""
-        legacy = self.server.dialect == "legacy"
-        day = "toDate(intDiv(Timestamp, 1000000000))" if legacy else "toDate(Timestamp)"
-        with self.server.client() as client:
-            rows = client.execute(
-                f"SELECT toRelativeDayNum(today()) - toRelativeDayNum({day}) AS d "
-                f"FROM {self.database}.{table} ORDER BY d DESC"
-            )
-        return [int(row[0]) for row in rows]
-
-    def services_of(self, table: str) -> list[tuple[str, int]]:
-        """(service, days ago) of the rows of a table; modern."""
-        with self.server.client() as client:
-            rows = client.execute(
-                "SELECT ServiceName, toRelativeDayNum(today()) - toRelativeDayNum(Timestamp) "
-                f"FROM {self.database}.{table} ORDER BY 1, 2"
-            )
-        return [(str(service), int(days)) for service, days in rows]
-
-    def store_spans(self, days_ago: int, *services: str) -> None:
-        """One insert of one span per service; modern."""
-        with self.server.client() as client:
-            for table in ("otel_traces", "otel_logs"):
-                client.execute(
-                    f"INSERT INTO {self.database}.{table} (Timestamp, TraceId, ServiceName) "
-                    f"SELECT now() - toIntervalDay({days_ago}), 't', arrayJoin({list(services)})"
-                )
-
-    def store(self, table: str, *days_ago: int) -> None:
-        now = int(time.time())
-        with self.server.client() as client:
-            for days in days_ago:
-                at = (now - days * DAY_S) * NANO
-                value = f"toInt64({at})" if self.server.dialect == "legacy" else (
-                    f"fromUnixTimestamp64Nano(toInt64({at}))"
-                )  # fmt: skip
-                client.execute(f"INSERT INTO {self.database}.{table} (Timestamp) SELECT {value}")
 
 
 @pytest.fixture
-def tenant(server: SchemaServer) -> Iterator[Tenant]:
-    found = Tenant(server)
+def kept(server: SchemaServer) -> Iterator[KeptDatabase]:
+    found = KeptDatabase(server)
     assert migrate(found.settings, "apply")[0] == 0
     yield found
     with server.client() as client:
         client.execute(f"DROP DATABASE {found.database}")
-
-
-def eventually(done: Callable[[], bool], within_s: float = 60.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def limits(shown: Any) -> dict[str, int | None]:
@@ -98,19 +28,19 @@ def limits(shown: Any) -> dict[str, int | None]:
     return {one["table"]: one["days"] for one in tables}
 
 
-def test_old_days_go_and_other_signals_stay(tenant: Tenant) -> None:
-    tenant.store("otel_traces", 1, 30)
-    tenant.store("otel_logs", 30)
-    code, planned = tenant.retention("set", "--traces", "7d")
+def test_old_days_go_and_other_signals_stay(kept: KeptDatabase) -> None:
+    kept.store("otel_traces", 1, 30)
+    kept.store("otel_logs", 30)
+    code, planned = kept.retention("set", "--traces", "7d")
     assert (code, planned["done"]) == (1, False)
-    assert tenant.days_of("otel_traces") == [30, 1], "nothing is done without --yes"
+    assert kept.days_of("otel_traces") == [30, 1], "nothing is done without --yes"
     assert any(one["deletes"] for one in planned["steps"])
 
-    code, done = tenant.retention("set", "--traces", "7d", "--yes")
+    code, done = kept.retention("set", "--traces", "7d", "--yes")
     assert (code, done["done"]) == (0, True)
     # Parts written before there was a TTL go as well, in the background.
-    eventually(lambda: tenant.days_of("otel_traces") == [1])
-    assert tenant.days_of("otel_logs") == [30]
+    eventually(lambda: kept.days_of("otel_traces") == [1])
+    assert kept.days_of("otel_logs") == [30]
 
 
 def with_contents(tenant: Tenant, table: str) -> dict[int, int]:
@@ -188,7 +118,7 @@ def test_contents_alone_may_get_a_limit(modern: SchemaServer) -> None:
 
 
 def test_a_service_may_be_kept_longer_or_shorter(modern: SchemaServer) -> None:
-    kept = Tenant(modern, "kept_services")
+    kept = KeptDatabase(modern, "kept_services")
     assert migrate(kept.settings, "apply")[0] == 0
     with modern.client() as client:
         for table in ("otel_traces", "otel_logs", "otel_traces_trace_id_ts"):
@@ -227,7 +157,7 @@ def test_a_service_may_be_kept_longer_or_shorter(modern: SchemaServer) -> None:
 
 def test_a_tenant_may_be_kept_longer(modern: SchemaServer) -> None:
     """Where service and tenant name a row, it stays for the longer time."""
-    kept = Tenant(modern, "kept_tenants")
+    kept = KeptDatabase(modern, "kept_tenants")
     assert migrate(kept.settings, "apply")[0] == 0
     with modern.client() as client:
         for days in (3, 10):
@@ -249,7 +179,7 @@ def test_a_tenant_may_be_kept_longer(modern: SchemaServer) -> None:
 
 
 def test_an_override_needs_a_limit_to_override(modern: SchemaServer) -> None:
-    kept = Tenant(modern, "kept_nothing")
+    kept = KeptDatabase(modern, "kept_nothing")
     assert migrate(kept.settings, "apply")[0] == 0
     code, said = kept.retention("set", "--traces", "7d", "--service", "checkout=30d", "--yes")
     assert code == 1
@@ -260,7 +190,7 @@ def test_an_override_needs_a_limit_to_override(modern: SchemaServer) -> None:
 
 
 def test_18_16_says_what_it_cannot(legacy: SchemaServer) -> None:
-    kept = Tenant(legacy, "kept_whole")
+    kept = KeptDatabase(legacy, "kept_whole")
     assert migrate(kept.settings, "apply")[0] == 0
     code, said = kept.retention("set", "--service", "checkout=30d", "--yes")
     assert code == 1
@@ -284,7 +214,7 @@ def test_old_parts_move_to_the_cold_volume(tmp_path: Path) -> None:
     config.write_text(TIERS.format(cold=tmp_path / "cold"))
     with chdb_front(tmp_path / "server", config) as port:
         server = create_tables(port, "embedded", "modern")
-        kept = Tenant(server, "otel")
+        kept = KeptDatabase(server, "otel")
         kept.store("otel_traces", 1, 5)
         code, said = kept.retention("set", "--traces", "7d", "--move-after", "traces=2d:cold")
         assert code == 1
@@ -310,19 +240,19 @@ def test_old_parts_move_to_the_cold_volume(tmp_path: Path) -> None:
         assert kept.retention("set", *move)[1]["steps"] == []
 
 
-def test_asking_again_has_nothing_to_do(tenant: Tenant) -> None:
-    tenant.store("otel_traces", 1, 30)
-    assert tenant.retention("set", "--traces", "7d", "--logs", "3d", "--yes")[0] == 0
-    code, again = tenant.retention("set", "--traces", "7d", "--logs", "3d")
+def test_asking_again_has_nothing_to_do(kept: KeptDatabase) -> None:
+    kept.store("otel_traces", 1, 30)
+    assert kept.retention("set", "--traces", "7d", "--logs", "3d", "--yes")[0] == 0
+    code, again = kept.retention("set", "--traces", "7d", "--logs", "3d")
     assert (code, again["steps"]) == (0, [])
 
 
-def test_show_says_limits_and_oldest_days(tenant: Tenant) -> None:
-    tenant.store("otel_logs", 2)
-    tenant.retention("set", "--traces", "9d", "--yes")
-    code, shown = tenant.retention("show")
+def test_show_says_limits_and_oldest_days(kept: KeptDatabase) -> None:
+    kept.store("otel_logs", 2)
+    kept.retention("set", "--traces", "9d", "--yes")
+    code, shown = kept.retention("show")
     assert code == 0
-    expected = 9 if tenant.server.dialect == "modern" else None
+    expected = 9 if kept.server.dialect == "modern" else None
     assert limits(shown)["otel_traces"] == limits(shown)["otel_traces_trace_id_ts"] == expected
     assert limits(shown)["otel_logs"] is None
     (tables,) = shown.values()
@@ -331,8 +261,8 @@ def test_show_says_limits_and_oldest_days(tenant: Tenant) -> None:
     assert logs["bytes"] > 0
 
 
-def test_the_ledger_is_never_touched(tenant: Tenant) -> None:
-    _, done = tenant.retention("set", "--traces", "1d", "--metrics", "1d", "--logs", "1d", "--yes")
+def test_the_ledger_is_never_touched(kept: KeptDatabase) -> None:
+    _, done = kept.retention("set", "--traces", "1d", "--metrics", "1d", "--logs", "1d", "--yes")
     assert not [one for one in done["steps"] if "ledger" in one["sql"]]
 
 

@@ -3,17 +3,19 @@ their minute, and what went wrong all the same is made anew by `headrace rollup`
 
 import argparse
 import io
-import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from headrace_schema.rollup_cli import add_rollup_parser, run_rollup
 from support import builders
+from support.downstream import Reader
 from support.genai_world import DAY_S, HOUR_S, RESOURCE, World, mini, replica, store, world
+from support.schema_command import answer
 from support.schema_server import SchemaServer
 
 DAY = "2026-09-21"
@@ -27,11 +29,7 @@ def filled(modern: SchemaServer) -> Iterator[World]:
 
 def rollup(made: World, *argv: str) -> tuple[int, Any]:
     """Exit code and JSON of one run."""
-    parser = argparse.ArgumentParser()
-    add_rollup_parser(parser.add_subparsers())
-    out = io.StringIO()
-    code = run_rollup(parser.parse_args(["rollup", *argv, "--json"]), made.settings, out=out)
-    return code, json.loads(out.getvalue())
+    return answer(add_rollup_parser, run_rollup, made.settings, "rollup", *argv)
 
 
 def per_minute(made: World) -> dict[int, int]:
@@ -66,6 +64,67 @@ def test_a_replayed_block_counts_once(filled: World) -> None:
         send(filled, range(5), ingest_id=77)
     assert per_minute(filled) == once
     assert sum(once.values()) == sum(WANTED.values()) + 5
+
+
+def send_of(made: World, tenant: str, numbers: range, ingest_id: int) -> None:
+    """Calls of a tenant's own, as the writer stores them."""
+    into = replica(made.server.port, made.database)
+    resource = {**RESOURCE, "tenant.id": tenant}
+    payload = builders.traces(*map(mini, numbers), resource=resource).SerializeToString()
+    store(into, "modern", "traces", payload, ingest_id)
+    into.close()
+
+
+def per_tenant(made: World, table: str = "genai_usage_1m") -> dict[str, int]:
+    rows = made.rows(
+        f"SELECT Tenant, sum(Calls) FROM {table} WHERE Model = 'gpt-5-mini' "
+        f"AND toDate(Minute) = '{DAY}' GROUP BY Tenant"
+    )
+    return {tenant: int(calls) for tenant, calls in rows}
+
+
+def test_tenants_are_counted_apart_also_when_replayed_and_made_anew(filled: World) -> None:
+    for _ in range(2):
+        send_of(filled, "acme", range(7), ingest_id=61)
+        send_of(filled, "other", range(3), ingest_id=62)
+    wanted = {"": sum(WANTED.values()), "acme": 7, "other": 3}
+    assert per_tenant(filled) == per_tenant(filled, "genai_costs_1m") == wanted
+    filled.rows("OPTIMIZE TABLE genai_usage_1m FINAL")
+    assert per_tenant(filled) == wanted, "a merge adds up one tenant's rows only"
+    assert rollup(filled, "check", "--from", DAY, "--to", DAY)[0] == 0
+    assert rollup(filled, "rebuild", "--from", DAY)[0] == 0
+    assert per_tenant(filled) == wanted
+    found = filled.rows("SELECT Tenant, uniqExact(SpanId) FROM genai_spans GROUP BY Tenant")
+    assert dict(found) == {"": 64, "acme": 7, "other": 3}
+
+
+def test_days_from_before_tenants_were_counted_are_found_and_mended(filled: World) -> None:
+    send_of(filled, "acme", range(7), ingest_id=63)
+    for sql in (
+        "CREATE TABLE before AS genai_usage_1m ENGINE = Memory",
+        "INSERT INTO before SELECT * REPLACE ('' AS Tenant) FROM genai_usage_1m",
+        "TRUNCATE TABLE genai_usage_1m",
+        "INSERT INTO genai_usage_1m SELECT * FROM before",
+    ):
+        filled.rows(sql)
+    code, found = rollup(filled, "check", "--from", DAY, "--to", DAY)
+    assert code == 1
+    assert {one["tenant"] for one in found["differences"]} == {"", "acme"}
+    assert rollup(filled, "rebuild", "--from", DAY)[0] == 0
+    assert per_tenant(filled) == {"": sum(WANTED.values()), "acme": 7}
+
+
+def test_cost_by_tenant(filled: World) -> None:
+    send_of(filled, "acme", range(7), ingest_id=64)
+    with filled.client() as client:
+        reader = Reader(client, "modern")
+        rows = reader("llm_cost_by_tenant", since_s=HOUR_S, until_s=HOUR_S + 3_600)
+    # 560 millionths a call; the four of mystery-1 have no price, and no currency.
+    assert rows == [
+        ("", "USD", 50, 40 * Decimal("0.00056") + Decimal("0.18675"), 0),
+        ("acme", "USD", 7, 7 * Decimal("0.00056"), 0),
+        ("", "", 4, None, 4),
+    ]
 
 
 def test_a_replay_fills_a_view_that_a_crash_left_empty(filled: World) -> None:
@@ -132,6 +191,14 @@ def test_what_cannot_be_counted_again_is_refused(filled: World) -> None:
     assert (code, "are gone" in said["error"]) == (1, True)
     assert per_minute(filled) == WANTED, "what is left of the day is kept"
     assert rollup(filled, "rebuild", "--from", DAY, "--to", "2026-09-20")[0] == 2
+
+
+def test_a_day_without_calls_is_made_empty(filled: World) -> None:
+    """Servers from 26.6 on replace no partition by nothing."""
+    filled.rows("ALTER TABLE otel_traces DROP PARTITION '2026-09-21'")
+    filled.rows(f"INSERT INTO otel_traces (Timestamp, TraceId) SELECT toDateTime({HOUR_S}), 't'")
+    assert rollup(filled, "rebuild", "--from", DAY) == (0, {"days": [DAY], "differences": []})
+    assert per_minute(filled) == {}
 
 
 def test_limits_of_the_tables_are_minded(filled: World) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from headrace_schema.columns import TABLES
 from headrace_schema.render import Deployment, migrations
+from support.downstream import queries
 from support.schema_server import MigrateSettings, SchemaServer, migrate
 
 DATABASE = "explained"
@@ -35,7 +36,9 @@ FILL: Mapping[str, str] = {
         f"SELECT {_TIME} AS Timestamp, lower(hex(sipHash128(intDiv(number, 8)))) AS TraceId, "
         "'s' AS ServiceName, 'n' AS SpanName, "
         f"if({_RARE}, 60000000000, number % 1000000000) AS Duration, "
-        f"{_attributes('ResourceAttributes')}, {_attributes('SpanAttributes')}",
+        f"{_attributes('ResourceAttributes')}, "
+        f"if({_RARE}, map('rare.key', '', 'k', 'rare', 'session.id', 'rare'), map('k', 'usual')) "
+        "AS SpanAttributes",
     "otel_logs":
         f"SELECT {_TIME} AS Timestamp, lower(hex(sipHash128(intDiv(number, 8)))) AS TraceId, "
         f"'s' AS ServiceName, if({_RARE}, 'Connection RESET by peer', 'all is well') AS Body, "
@@ -98,27 +101,65 @@ def granules(server: SchemaServer, table: str, where: str) -> dict[str, tuple[in
     sql = f"SELECT * FROM {DATABASE}.{table} WHERE {where}"
     with server.client() as client:
         rows = client.execute(f"EXPLAIN indexes = 1, json = 1 {sql}")
-    found: dict[str, tuple[int, int]] = {}
+    return {
+        index.get("Name") or index["Type"]: (index["Initial Granules"], index["Selected Granules"])
+        for node in nodes(rows)
+        for index in node.get("Indexes", ())
+    }
 
-    def walk(node: Any) -> None:
-        if isinstance(node, dict):
-            for index in node.get("Indexes", ()):
-                name = index.get("Name") or index["Type"]
-                found[name] = (index["Initial Granules"], index["Selected Granules"])
-            for value in node.values():
-                walk(value)
-        elif isinstance(node, list):
-            for value in node:
-                walk(value)
 
-    walk(json.loads("\n".join(row[0] for row in rows)))
-    return found
+def nodes(explanation: list[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
+    """Every JSON object in what EXPLAIN says."""
+    waiting = [json.loads("\n".join(row[0] for row in explanation))]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            yield one
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
 
 
 @pytest.mark.parametrize(("table", "index"), CASES)
 def test_each_skip_index_prunes(explained: SchemaServer, table: str, index: str) -> None:
     before, after = granules(explained, table, WHERE[index])[index]
     assert after <= before // 2, f"{index} leaves {after} of {before} granules"
+
+
+NAMED = {"trace_id": None, "session_id": "rare", "since_ns": 0}
+"""Parameters that name a trace or a session (TRACE_ID stands for None), and no time."""
+LOOKUPS = {
+    name: sql
+    for name, sql in queries("modern").items()
+    if "%(trace_id)s" in sql or "%(session_id)s" in sql
+}
+
+
+@pytest.mark.parametrize("name", LOOKUPS)
+def test_what_names_a_trace_or_a_session_reads_few_granules(
+    explained: SchemaServer, name: str
+) -> None:
+    """The queries of docs/queries.md, wherever in them spans or logs are read."""
+    with explained.client() as client:
+        ((trace_id,),) = client.execute(f"SELECT {TRACE_ID}")
+        client.execute(f"USE {DATABASE}")
+        rows = client.execute(
+            f"EXPLAIN indexes = 1, json = 1 {LOOKUPS[name]}", {**NAMED, "trace_id": trace_id}
+        )
+    read = [
+        [(one["Initial Granules"], one["Selected Granules"]) for one in node.get("Indexes", [])]
+        for node in nodes(rows)
+        if node.get("Description", "").endswith((".otel_traces", ".otel_logs"))
+    ]
+    assert read, "spans or logs are read somewhere"
+    for indexes in read:
+        assert indexes[-1][1] <= indexes[0][0] // 4, indexes
+
+
+def test_lookups_by_trace_and_by_session_are_among_the_queries() -> None:
+    assert {"one_trace", "logs_of_a_trace", "llm_trace_breakdown", "spans_of_a_session"} <= set(
+        LOOKUPS
+    )
 
 
 def test_all_kinds_of_metrics_have_the_same_indexes() -> None:

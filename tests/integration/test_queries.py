@@ -20,6 +20,8 @@ from support.real_agent import (
 
 pytestmark = pytest.mark.integration
 
+OF_THE_AGENT = {"metric": "agent.response_latency_ms", "by": "model", "token_type": ""}
+
 
 def test_the_page_has_each_query_in_both_dialects() -> None:
     names: dict[Dialect, set[str]] = {
@@ -72,7 +74,10 @@ def quantile_in_buckets(q: float, counts: Sequence[int], bounds: Sequence[float]
 
 
 def test_response_latency_by_model(reader: Reader, emitted: Emitted) -> None:
-    rows = reader("response_latency_by_model", service=emitted.service, since_ns=emitted.since_ns)
+    rows = reader(
+        "response_latency_by_model",
+        service=emitted.service, since_ns=emitted.since_ns, **OF_THE_AGENT,
+    )  # fmt: skip
     by_model: dict[str, list[float]] = defaultdict(list)
     for one in emitted.calls:
         by_model[one["attributes"]["model"]].append(one["attributes"]["agent.response_latency_ms"])
@@ -87,8 +92,9 @@ def test_response_latency_by_model(reader: Reader, emitted: Emitted) -> None:
 def test_response_latency_is_that_of_the_window(reader: Reader, emitted: Emitted) -> None:
     """What was counted before the window is taken off, instance by instance."""
     (row,) = reader(
-        "response_latency_by_model", service=emitted.fleet, since_ns=emitted.fleet_since_ns
-    )
+        "response_latency_by_model",
+        service=emitted.fleet, since_ns=emitted.fleet_since_ns, **OF_THE_AGENT,
+    )  # fmt: skip
     assert row == (
         "m",
         sum(FLEET_CALLS),
@@ -181,5 +187,6 @@ def test_the_logs_of_a_trace_are_those_of_its_calls(reader: Reader, emitted: Emi
 
 
 def test_every_query_of_the_page_has_a_test() -> None:
-    about_models = Path(__file__).parents[1] / "contract" / "test_genai_queries.py"
-    assert asked(Path(__file__), about_models) == set(queries("modern"))
+    contract = Path(__file__).parents[1] / "contract"
+    about_models = (contract / "test_genai_queries.py", contract / "test_rollup.py")
+    assert asked(Path(__file__), *about_models) == set(queries("modern"))

@@ -145,19 +145,43 @@ def test_writers_that_end_under_load_lose_and_double_nothing(
 
 
 def test_the_ledger_tiles_each_partition(cluster: Cluster) -> None:
+    body = builders.traces(builders.span(), resource={"service.name": "tiles"}).SerializeToString()
+    before = len(ledger_ranges(cluster))
+    for _ in range(2):
+        for partition in range(6):
+            produce(cluster, "otlp_spans", body, partition=partition)
+        wait_for_ledger(cluster, otlp.end_offsets(cluster.bootstrap, "otlp_spans"))
+    ranges = ledger_ranges(cluster)
+    assert len(ranges) >= before + 2 * 6
+    ends: dict[int, int] = {}
+    for partition, start, end in ranges:
+        assert start == ends.get(partition, 0), (partition, start, end)
+        ends[partition] = end
+    assert ends.keys() == set(range(6))
+
+
+def ledger_ranges(cluster: Cluster) -> list[tuple[int, int, int]]:
+    """(partition, start, end) of what is stored of the spans' topic, in order."""
     client = cluster.clickhouse()
     try:
-        ranges = client.execute(
+        found: list[tuple[int, int, int]] = client.execute(
             "SELECT DISTINCT Partition, StartOffset, EndOffset FROM otel_ingest_ledger "
             "WHERE Topic = 'otlp_spans' ORDER BY Partition, StartOffset"
         )
     finally:
         client.disconnect()
-    assert ranges
-    ends: dict[int, int] = {}
-    for partition, start, end in ranges:
-        assert start == ends.get(partition, 0), (partition, start, end)
-        ends[partition] = end
+    return found
+
+
+def wait_for_ledger(cluster: Cluster, ends: dict[int, int]) -> None:
+    """Until the ledger reaches these offsets: it is written after the rows."""
+    deadline = time.monotonic() + VISIBLE_WITHIN_S
+    while True:
+        stored = {partition: end for partition, _, end in ledger_ranges(cluster)}
+        if all(stored.get(partition, 0) >= end for partition, end in ends.items()):
+            return
+        assert time.monotonic() < deadline, f"{stored} of {ends}"
+        time.sleep(0.3)
 
 
 def test_metrics_tell_what_was_written(cluster: Cluster) -> None:

@@ -1,9 +1,10 @@
 """The delivery protocol against a world in which everything fails: thousands of histories.
 
 A history is a seed: writers are killed, expelled, revived as zombies; partitions move; answers are
-lost; hashes are kept without rows; replicas vanish; headers and guardrails change. At its end,
-when the world is calm and a last writer has drained every partition, each record must be on each
-replica exactly once. `test_delivery_mutants.py` takes each protection away in turn.
+lost; hashes are kept without rows; replicas vanish; headers, guardrails and the number of shards
+change. At its end, when the world is calm and a last writer has drained every partition, each
+record must be on each replica exactly once. `test_delivery_mutants.py` takes each protection away
+in turn.
 """
 
 import os
@@ -11,7 +12,7 @@ from collections import Counter
 
 from headrace_writer.core.delivery_plan import decode_plan
 from support.simulated_writer import Lies, ProtocolStoppedError, Writer
-from support.simulation import SHORT_WINDOW, Faults, World
+from support.simulation import MOST_SHARDS, SHORT_WINDOW, Faults, World
 
 HISTORIES = int(os.environ.get("HEADRACE_MODEL_HISTORIES", "1500"))
 FIRST_SEED = int(os.environ.get("HEADRACE_MODEL_SEED", "1"))
@@ -43,6 +44,8 @@ class History:
             self.join()
         for _ in range(LONG_STEPS if self.world.window == SHORT_WINDOW else STEPS):
             self.event()
+            if self.world.reshards and self.world.sharding.random() < 0.005:
+                self.reshard()
             self.run_one()
             self.world.tick()
         self.end()
@@ -176,6 +179,17 @@ class History:
         if not any(self.world.torn(plan) for plan in plans if plan):
             self.world.fingerprint += "+"
 
+    def reshard(self) -> None:
+        """Writers that start from now on know another shard, beside those that do not. One is
+        taken away only while all are stopped and no plan is outstanding (docs/scaling.md)."""
+        if self.world.named < MOST_SHARDS:
+            self.world.add_shard()
+            return
+        self.everybody_leaves()
+        if not any(text for _, text in self.world.kafka.committed.values()):
+            self.world.named -= 1
+        self.join()
+
     def end(self) -> None:
         self.world.faults = Faults.calm()
         self.everybody_leaves()
@@ -221,23 +235,24 @@ class History:
             for message in self.world.kafka.logs[partition][start:end]
             for row in message.rows
         }
-        for number, shard in enumerate(self.world.shards):
-            wanted = Counter(
-                row.record
-                for log in self.world.kafka.logs
-                for message in log
-                if not message.refused and not message.unreadable
-                for row in message.rows
-                if row.shard == number
+        wanted = Counter(
+            row.record
+            for log in self.world.kafka.logs
+            for message in log
+            if not message.refused and not message.unreadable
+            for row in message.rows
+        )
+        # Which shard a record is on depends on how many there were when it was planned.
+        for replicas in zip(*(shard.replicas for shard in self.world.shards), strict=True):
+            have = Counter(
+                row.record for replica in replicas for rows in replica.rows.values() for row in rows
             )
-            for replica in shard.replicas:
-                have = Counter(row.record for rows in replica.rows.values() for row in rows)
-                found += [f"lost {record}" for record in wanted - have if record not in excused]
-                found += [f"doubled {record}" for record in have - wanted]
+            found += [f"lost {record}" for record in wanted - have if record not in excused]
+            found += [f"doubled {record}" for record in have - wanted]
         return found
 
     def harm_so_far(self) -> list[str]:
-        """In the middle of a history: records doubled, or stored by the ledger and on no replica."""
+        """In the middle of a history: records doubled, or in the ledger and on no replica."""
         found = [fault for fault in self.row_faults() if fault.startswith("doubled")]
         have = {
             row.record

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from headrace_writer.core import delivery, delivery_survey
+from headrace_writer.core.block import Target
 from headrace_writer.core.delivery_effects import (
     Abandoned,
     Commit,
@@ -29,7 +30,7 @@ from headrace_writer.core.delivery_effects import (
 from headrace_writer.core.delivery_plan import Plan
 from headrace_writer.core.delivery_survey import Survey, Verified
 from support.simulated_writer import Lies, Writer
-from support.simulation import Faults
+from support.simulation import Block, Faults, Message, Row, World
 
 from .test_delivery_model import FIRST_SEED, HISTORIES, play
 
@@ -212,4 +213,31 @@ def test_without_payload_hash_and_range_in_the_ingest_id_histories_fail(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Plan, "ingest_id", lambda _plan, target, _revision=None: target.shard)
+    assert some_history_shows(HARM, {})
+
+
+def test_without_the_plans_cuts_histories_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writers that cut a large message each by limits of their own build other blocks."""
+    planned = World.rows_of
+
+    def rows_of(world: World, plan: Plan, target: Target, message: Message) -> list[Row]:
+        if plan.cuts and world.sizes.random() < 0.5:
+            plan = replace(plan, cuts=(plan.cuts[0] + 1, *plan.cuts[1:-1], plan.cuts[-1] - 1))
+        return planned(world, plan, target, message)
+
+    monkeypatch.setattr(World, "rows_of", rows_of)
+    assert some_history_shows(HARM, {})
+
+
+def routed_anew(world: World, plan: Plan, target: Target) -> Block:
+    """An old plan's rows go where today's list would send them."""
+    block = ROUTED_AS_PLANNED(world, replace(plan, shards=world.named), target)
+    return block._replace(ingest_id=plan.ingest_id(target))
+
+
+ROUTED_AS_PLANNED = World.block
+
+
+def test_without_the_plans_number_of_shards_histories_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(World, "block", routed_anew)
     assert some_history_shows(HARM, {})

@@ -99,10 +99,13 @@ def cluster_xml(
 
 
 @contextmanager
-def clickhouse_server(folder: Path, port: int | None = None, extra: str = "") -> Iterator[Server]:
+def clickhouse_server(
+    folder: Path, port: int | None = None, extra: str = "", users: str = ""
+) -> Iterator[Server]:
     """Run one server with its data in `folder` while the context is open.
 
-    `extra` is XML for the configuration's root, such as `cluster_xml(...)`.
+    `extra` is XML for the configuration's root, such as `cluster_xml(...)`; `users` is that of
+    users beside `default`.
     """
     ports = free_ports(3)
     tcp = ports[0] if port is None else port
@@ -112,7 +115,7 @@ def clickhouse_server(folder: Path, port: int | None = None, extra: str = "") ->
     config.write_text(
         CONFIG.format(tcp=tcp, http=ports[1], interserver=ports[2], folder=folder, extra=extra)
     )
-    (folder / "users.xml").write_text(USERS)
+    (folder / "users.xml").write_text(USERS.replace("</users>", f"{users}</users>"))
     argv = [binary(), f"--config-file={config}"]
     with Child(argv, folder / "server.log", cwd=folder) as child:
         child.wait_until(lambda: accepts(tcp))

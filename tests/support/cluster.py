@@ -65,9 +65,11 @@ class Cluster:
 
     def headrace(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a headrace command with this cluster's settings."""
+        # What tests are told by the environment (HEADRACE_TEST_PORT_OFFSET) is no setting of it.
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("HEADRACE_")}
         return subprocess.run(
             [HEADRACE, *arguments, "--config", self.layout.dir / "headrace.toml"],
-            capture_output=True, text=True, check=False, timeout=120,
+            capture_output=True, text=True, check=False, timeout=120, env=clean,
         )  # fmt: skip
 
     def pids(self) -> dict[str, int]:

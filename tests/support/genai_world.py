@@ -8,16 +8,21 @@ Hour 16:00:
   D  one run of an agent: two tools, two chats with gpt-5 under two versions of a prompt
 Next day, 14:00:
   E  5 chats with gpt-5-mini, whose price has changed at midnight
+
+Beside them one process tells its calls of gpt-5-mini by the histograms of the conventions: ten
+before 14:00, forty after.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from clickhouse_driver import Client
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE, Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from headrace_schema.genai import CONTENT
@@ -245,6 +250,50 @@ def records() -> ExportLogsServiceRequest:
     return builders.logs(*failures, *scores, told, asked, answered, body, resource=RESOURCE)
 
 
+# Nothing above has a tenant: a test that wants tenants names them in its resource.
+TREATMENT = Treatment(tenant_attribute="tenant.id", content=CONTENT)
+# Boundaries that the conventions advise, and the bucket [low, high] of each.
+DURATION_BOUNDS_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24)
+TOKEN_BOUNDS = (1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536)
+
+
+def _cumulative(
+    name: str, bounds: Sequence[float], counted: Mapping[float, Sequence[int]], **more: str
+) -> Metric:
+    """One series. `counted`: upper bound of a bucket → calls in it a minute before 14:00, and a
+    minute after."""
+    points = []
+    for place, at_s in enumerate((-60, 60)):
+        counts = [0] * (len(bounds) + 1)
+        for bound, told in counted.items():
+            counts[bounds.index(bound)] = told[place]
+        points.append(
+            builders.histogram_point(
+                counts,
+                bounds,
+                attributes={"gen_ai.request.model": "gpt-5-mini", **more},
+                start_time_unix_nano=(HOUR_S - 3_600) * builders.SECOND,
+                time_unix_nano=(HOUR_S + at_s) * builders.SECOND,
+            )
+        )
+    metric = builders.histogram(*points, name=name)
+    metric.histogram.aggregation_temporality = AGGREGATION_TEMPORALITY_CUMULATIVE
+    return metric
+
+
+def histograms() -> ExportMetricsServiceRequest:
+    """Calls of gpt-5-mini: 20 of 0.16 to 0.32 s and 20 of 0.32 to 0.64 s, half of which failed,
+    each with 257 to 1,024 tokens of input and 65 to 256 of output."""
+    duration, usage = "gen_ai.client.operation.duration", "gen_ai.client.token.usage"
+    return builders.metrics(
+        _cumulative(duration, DURATION_BOUNDS_S, {0.32: (10, 30), 0.64: (0, 10)}),
+        _cumulative(duration, DURATION_BOUNDS_S, {0.64: (0, 10)}, **{"error.type": "429"}),
+        _cumulative(usage, TOKEN_BOUNDS, {1_024: (10, 50)}, **{"gen_ai.token.type": "input"}),
+        _cumulative(usage, TOKEN_BOUNDS, {256: (10, 50)}, **{"gen_ai.token.type": "output"}),
+        resource=RESOURCE,
+    )
+
+
 def replica(port: int, database: str) -> Replica:
     return Replica(Address("127.0.0.1", port), Login(database, "default", "", 5, 30))
 
@@ -254,7 +303,7 @@ def store(
 ) -> None:
     """What a writer does with one message; the same `ingest_id` is the same block again."""
     layouts = layouts_of(signal, dialect)
-    builder = KERNEL.builder(signal, layouts, 1, treatment=Treatment(content=CONTENT))
+    builder = KERNEL.builder(signal, layouts, 1, treatment=TREATMENT)
     assert builder.append_many([payload]) == []
     for block in builder.finish({target: ingest_id for target, _ in builder.pending()}):
         into.insert(block.target.table, layouts[block.target.table], block)
@@ -303,6 +352,7 @@ def world(server: SchemaServer, database: str) -> Iterator[World]:
     into = replica(server.port, database)
     store(into, server.dialect, "traces", spans().SerializeToString())
     store(into, server.dialect, "logs", records().SerializeToString())
+    store(into, server.dialect, "metrics", histograms().SerializeToString())
     into.close()
     for provider, model, since, version, *prices in PRICES:
         decimals = ", ".join(f"toDecimal64('{price}', 6)" for price in prices)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from prometheus_client import CollectorRegistry
 
 from headrace_writer.core.backlog import Backlog, BatchLimits
-from headrace_writer.core.batch import BadMessage, Origin
+from headrace_writer.core.batch import NEW_BATCH, BadMessage, BlockLimits, Origin
 from headrace_writer.core.block import BlockBuilder
 from headrace_writer.core.decode_reference import ReferenceBackend
 from headrace_writer.core.guardrails import NOTHING, Treatment
@@ -15,7 +15,7 @@ from headrace_writer.telemetry import SignalMetrics, WriterMetrics
 from support import builders
 from support.decoders import layouts_of
 from support.local_broker import LocalBroker, LocalMember
-from support.memory_shards import MemoryLedger, MemoryShards
+from support.memory_shards import MemoryLedger, MemoryShard, MemoryShards
 from support.timing import ManualClock, ManualExecutor
 
 TABLE = "otel_traces_local"
@@ -43,6 +43,7 @@ class World:
     fingerprint: str = "print"
     treatment: Treatment = NOTHING
     """What writers take over between two batches."""
+    limits: BlockLimits = NEW_BATCH
 
     def produce(self, partition: int, spans: int = 4) -> None:
         offset = len(self.broker.logs[partition])
@@ -57,15 +58,25 @@ class World:
         """The committed one of each partition."""
         return {p: offset for p, (offset, _) in self.broker.committed.items()}
 
-    def writer(self, *partitions: int, max_bytes: int = 1 << 20) -> "Writer":
-        return Writer(self, partitions, max_bytes)
+    def add_shard(self) -> None:
+        """Writers that begin from now on know it."""
+        self.shards.shards.append(MemoryShard())
+
+    def writer(
+        self, *partitions: int, max_bytes: int = 1 << 20, shards: int | None = None
+    ) -> "Writer":
+        """`shards`: how many of them the writer's list names; all, unless told."""
+        return Writer(self, partitions, max_bytes, self.shards.first(shards or len(self.shards)))
 
 
 class Writer:
     """One loop with its group member and a worker that can be held."""
 
-    def __init__(self, world: World, partitions: tuple[int, ...], max_bytes: int) -> None:
+    def __init__(
+        self, world: World, partitions: tuple[int, ...], max_bytes: int, shards: MemoryShards
+    ) -> None:
         self.world = world
+        self.shards = shards
         self.executor = ManualExecutor()
         self.builders_made = 0
         self.topic_id = world.broker.topic_id
@@ -73,7 +84,7 @@ class Writer:
         metrics = SignalMetrics(WriterMetrics(self.registry), "traces", "otlp_spans")
         store = BatchStore(
             self._tables(world.treatment),
-            world.shards,  # type: ignore[arg-type]
+            shards,  # type: ignore[arg-type]
             world.broker,
             world.dead_letters,  # type: ignore[arg-type]
             world.ledger,
@@ -99,7 +110,7 @@ class Writer:
             self.builders_made += 1
             return ReferenceBackend().builder("traces", LAYOUTS, shards, "none", treatment)
 
-        origin = Origin(self.topic_id, 2, self.world.fingerprint)
+        origin = Origin(self.topic_id, len(self.shards), self.world.fingerprint, self.world.limits)
         rules = treatment.of("traces")
         return Tables(LAYOUTS, lambda table: table + "_local", builder, origin, treatment, rules)
 

@@ -96,6 +96,12 @@ class MemoryShards:
     def __init__(self, count: int, replicas: int = 1) -> None:
         self.shards = [MemoryShard(replicas) for _ in range(count)]
 
+    def first(self, count: int) -> "MemoryShards":
+        """The same shards as somebody sees them whose list is shorter."""
+        view = MemoryShards(0)
+        view.shards = self.shards[:count]
+        return view
+
     def __len__(self) -> int:
         return len(self.shards)
 

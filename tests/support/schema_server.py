@@ -72,14 +72,24 @@ def migrate(settings: MigrateSettings, *argv: str) -> tuple[int, str]:
 
 
 def create_tables(
-    port: int, topology: Topology, dialect: Dialect, connect: Connect = CONNECT
+    port: int,
+    topology: Topology,
+    dialect: Dialect,
+    connect: Connect = CONNECT,
+    database: str = "otel",
 ) -> SchemaServer:
     """Apply all migrations to one server."""
-    server = SchemaServer(port, Deployment(topology, dialect))
-    with Fleet([server.node], connect) as fleet:
-        Runner(fleet, server.deployment, migrations(server.deployment)).apply(lambda _: None)
-        assert not fleet.unreachable
+    server = SchemaServer(port, Deployment(topology, dialect, database))
+    upgrade(server, connect=connect)
     return server
+
+
+def upgrade(server: SchemaServer, last: int | None = None, connect: Connect = CONNECT) -> None:
+    """Apply migrations up to number `last`, or all that are left."""
+    with Fleet([server.node], connect) as fleet:
+        chosen = migrations(server.deployment)[:last]
+        Runner(fleet, server.deployment, chosen).apply(lambda _: None)
+        assert not fleet.unreachable
 
 
 @contextmanager

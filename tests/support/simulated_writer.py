@@ -76,9 +76,10 @@ class Writer:
         self.answer: Any = None
         self.insertion: _Insertion | None = None
         self.zombies: list[_Insertion] = []
-        self.encoding = delivery.Encoding(world.fingerprint, 2)
-        """Of the table headers at its start. An insert under another header ends the process.
-        Guardrails are not part of it: they change the bytes of a block, but not its IngestId."""
+        self.encoding = delivery.Encoding(world.fingerprint, world.named)
+        """Of the table headers at its start, and the shards that its list names. An insert under
+        another header ends the process. Guardrails are not part of it: they change the bytes of a
+        block, but not its IngestId."""
         self.rules = world.rules
         self.patience = world.window / 4
         """How long an insert is repeated before the protocol looks what is there."""
@@ -158,7 +159,7 @@ class Writer:
             if end > start and self.world.rng.random() < 0.8:
                 ranges.append(Range(partition, start, end))
         if ranges:
-            plan = self._plan(tuple(ranges))
+            plan = self._plan(self.world.fitting(ranges))
             self.plan = self.world.complete(plan)
             done, self.completed = self.completed, {}
             self.kind, self.work = "deliver", delivery.deliver(self.plan, done)
@@ -173,9 +174,12 @@ class Writer:
     def _ended(self, outcome: Any) -> None:
         if self.kind == "recover":
             for partition, position in outcome.items():
-                if isinstance(position, Stopped):
+                if isinstance(position, Stopped) and self.encoding.shards < self.world.named:
+                    # A plan of one who knows more shards: somebody starts it with their list.
+                    self.outdated = True
+                elif isinstance(position, Stopped):
                     raise ProtocolStoppedError(position.why)
-                if self._still_mine(partition) and not isinstance(position, Abandoned):
+                elif self._still_mine(partition) and not isinstance(position, Abandoned):
                     self.position[partition] = position or 0
         elif isinstance(outcome, Stopped):
             raise ProtocolStoppedError(outcome.why)
@@ -228,6 +232,8 @@ class Writer:
                 self.insertion = _Insertion(plan, sorted(targets), self.rules, world.now)
                 return None
             case Count(target, ingest_ids):
+                if target.shard >= self.encoding.shards:
+                    return [None]
                 return world.shards[target.shard].count(ingest_ids)
             case DeadLetter(plan):
                 kafka.dead_letters |= {(e.partition, e.offset) for e in plan.excluded}

@@ -13,20 +13,26 @@ from typing import NamedTuple
 
 from headrace_writer.core.block import Target
 from headrace_writer.core.delivery_effects import CommitResult, Position
-from headrace_writer.core.delivery_plan import Exclusion, Plan
+from headrace_writer.core.delivery_plan import Exclusion, Plan, Range
 
 TABLE = "otel_traces"
 # Steps. A short one passes within a history.
 SHORT_WINDOW = 200
 WINDOWS = (SHORT_WINDOW, 4_000, 4_000)
+MOST_SHARDS = 3
 
 
 class Row(NamedTuple):
     """One record; `day` is the ClickHouse partition it falls into."""
 
     record: int
-    shard: int
+    key: int
+    """What routing hashes."""
     day: int
+
+    def shard(self, shards: int) -> int:
+        """The one that it goes to when there are so many."""
+        return self.key % shards
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,8 @@ class Message:
     """The server will not take it (the decoder does)."""
     unreadable: bool = False
     """The decoder rejects it."""
+    large: bool = False
+    """No block holds it whole: it is a batch of its own, in pieces."""
 
 
 @dataclass
@@ -173,6 +181,8 @@ class World:
     def __init__(self, seed: int, *, partitions: int = 3, messages: int = 12) -> None:
         self.rng = random.Random(seed)
         self.window = self.rng.choice(WINDOWS)
+        self.sizes = random.Random(f"sizes {seed}")
+        """Apart, so that a history's faults are the same whatever is large."""
         self.now = 0
         self.faults = Faults.slow() if self.window == SHORT_WINDOW else Faults()
         self.fingerprint = "f1"
@@ -180,7 +190,12 @@ class World:
         self.rules = 0
         """The newest guardrails; writers take them over between two batches, each in its time."""
         self.kafka = Kafka(self.rng, partitions)
+        self.reshards = seed % 2 == 1
+        self.sharding = random.Random(f"shards {seed}")
+        """Apart, so that histories without another shard are the same whatever there is of it."""
         self.shards = [Shard(self.rng, self.window) for _ in range(2)]
+        self.named = 2
+        """How many of them the list names that writers get at their start."""
         self.ledger: dict[tuple[int, int, int], bool] = {}
         """Stored ranges (partition, start, end) and whether their rows were verified."""
         self.ledger_plans: dict[tuple[int, int, int], list[Plan]] = {}
@@ -190,10 +205,19 @@ class World:
                 rows = []
                 for _ in range(self.rng.randint(1, 3)):
                     day = self.rng.choice((1, 1, 1, 2))
-                    rows.append(Row(record, self.rng.randrange(2), day))
+                    key = self.rng.randrange(2) + 2 * self.sharding.randrange(MOST_SHARDS)
+                    rows.append(Row(record, key, day))
                     record += 1
                 kind = self.rng.random()
-                log.append(Message(tuple(rows), kind < 0.03, 0.03 <= kind < 0.06))
+                large = len(rows) > 1 and self.sizes.random() < 0.12
+                log.append(Message(tuple(rows), kind < 0.03, 0.03 <= kind < 0.06, large))
+
+    def add_shard(self) -> None:
+        """Name one more; a server that was there before has its rows still."""
+        self.named += 1
+        if self.named > len(self.shards):
+            self.shards.append(Shard(self.rng, self.window))
+            self.shards[-1].tokens = self.shards[0].tokens
 
     def tick(self) -> None:
         """Time, replication, delayed commits and replicas coming and going."""
@@ -224,10 +248,27 @@ class World:
             row
             for partition, offset, message in self.messages(plan)
             if not message.unreadable and (partition, offset) not in left_out
-            for row in message.rows
-            if row.shard == target.shard
+            for row in self.rows_of(plan, target, message)
         )
         return Block(plan.ingest_id(target), rows)
+
+    def rows_of(self, plan: Plan, target: Target, message: Message) -> list[Row]:
+        """A message's rows for one target."""
+        first, end = plan.pieces[target.piece] if plan.cuts else (0, None)
+        return [row for row in message.rows[first:end] if row.shard(plan.shards) == target.shard]
+
+    def fitting(self, ranges: list[Range]) -> tuple[Range, ...]:
+        """As many of these messages as one batch may hold: a large one stands alone."""
+        taken: list[Range] = []
+        for partition, start, end in ranges:
+            for offset in range(start, end):
+                if self.kafka.logs[partition][offset].large:
+                    if not taken and offset == start:
+                        return (Range(partition, start, start + 1),)
+                    rest = [Range(partition, start, offset)] if offset > start else []
+                    return (*taken, *rest)
+            taken.append(Range(partition, start, end))
+        return tuple(taken)
 
     def torn(self, plan: Plan) -> bool:
         """Whether a block of the plan is stored for some days and not for others."""
@@ -242,15 +283,24 @@ class World:
         return False
 
     def complete(self, plan: Plan) -> Plan:
-        """Fill in what decoding the planned messages tells."""
-        rows = Counter(
-            Target(TABLE, row.shard)
-            for _, _, message in self.messages(plan)
-            if not message.unreadable
-            for row in message.rows
-        )
-        unreadable = sum(message.unreadable for _, _, message in self.messages(plan))
-        return replace(plan, rows=dict(rows), rejected=unreadable)
+        """Fill in what decoding the planned messages tells, and where the planner cuts them."""
+        messages = [message for _, _, message in self.messages(plan)]
+        if messages[0].large and not messages[0].unreadable:
+            # Writers may have other limits.
+            whole = len(messages[0].rows)
+            at = self.sizes.randrange(1, whole)
+            plan = replace(plan, cuts=self.sizes.choice([(1,) * whole, (at, whole - at)]))
+        rows: Counter[Target] = Counter()
+        for target in (
+            Target(TABLE, shard, piece)
+            for shard in range(plan.shards)
+            for piece in range(len(plan.cuts) or 1)
+        ):
+            for message in messages:
+                if not message.unreadable:
+                    rows[target] += len(self.rows_of(plan, target, message))
+        unreadable = sum(message.unreadable for message in messages)
+        return replace(plan, rows={t: n for t, n in rows.items() if n}, rejected=unreadable)
 
     def refusals(self, plan: Plan, target: Target) -> frozenset[Exclusion]:
         """Messages in a block that the server refuses."""
@@ -258,5 +308,5 @@ class World:
         return frozenset(
             Exclusion(target, partition, offset)
             for partition, offset, message in self.messages(plan)
-            if message.refused and any(row.shard == target.shard for row in message.rows)
+            if message.refused and self.rows_of(plan, target, message)
         ) - frozenset(excluded)

@@ -104,6 +104,17 @@ def test_a_block_without_rows_is_not_looked_for() -> None:
     assert audit.expected_blocks([row(0, 5, blocks={SPANS: (1, 0)})]) == {}
 
 
+def test_blocks_on_shards_that_are_not_named_are_findings() -> None:
+    far = Target("otel_traces", 2)
+    blocks = audit.expected_blocks([row(0, 5, blocks={SPANS: (1, 10), far: (2, 7)}), row(5, 9)])
+    assert audit.on_unknown_shards(blocks, 3) == []
+    (finding,) = audit.on_unknown_shards(blocks, 2)
+    assert str(finding) == (
+        "shard unknown: otel_traces on shard 2 "
+        "(1 blocks not counted: clickhouse_shards names 2 shards)"
+    )
+
+
 def judged(**counts: int | None) -> list[tuple[str, str, int | None]]:
     block = Expected(SPANS, 7, 10, ((PLACE, 0, 5),))
     return [(one.kind, one.replica, one.found) for one in audit.judge(block, counts)]

@@ -37,6 +37,29 @@ def test_a_plan_survives_its_text_form() -> None:
     assert decode_plan(plan.encode()) == plan
 
 
+def test_pieces_survive_their_text_form_and_older_releases_stop_at_them() -> None:
+    pieces = [Target("otel_traces", shard, piece) for shard in (0, 1) for piece in (0, 1, 2)]
+    plan = a_plan(
+        ranges=(Range(0, 10, 11),),
+        rows={target: 5 + n for n, target in enumerate(pieces)},
+        cuts=(4, 1, 30),
+        excluded=(Exclusion(pieces[1], 0, 10),),
+        revisions={pieces[2]: 1},
+    )
+    assert plan.pieces == [(0, 4), (4, 5), (5, 35)]
+    assert decode_plan(plan.encode()) == plan
+    assert '"v":2' in plan.encode()
+    refused = a_plan(rows={}, rejected=1, unfit_bytes=1 << 20)
+    assert decode_plan(refused.encode()) == refused
+    assert '"v":2' in refused.encode()
+    assert '"v":1' in a_plan().encode()
+
+
+def test_ingest_ids_of_blocks_that_are_not_cut_are_those_of_older_releases() -> None:
+    """A plan on its way, and the ledger, name them."""
+    assert a_plan().ingest_id(SPANS) == 1449975842127145375
+
+
 def test_empty_metadata_is_no_plan() -> None:
     assert decode_plan("") is None
 
@@ -49,7 +72,7 @@ def test_foreign_metadata_is_refused(text: str) -> None:
 
 def test_a_newer_plan_names_the_remedy() -> None:
     with pytest.raises(PlanUnreadable, match="release that wrote it"):
-        decode_plan(a_plan().encode().replace('"v":1', '"v":2'))
+        decode_plan(a_plan().encode().replace('"v":1', '"v":3'))
 
 
 def test_sixty_four_partitions_and_five_tables_on_sixteen_shards_fit() -> None:

@@ -146,6 +146,20 @@ def test_the_next_batch_is_fetched_while_one_is_inserted(world: World) -> None:
     assert world.shards.rows(TABLE) == 0
 
 
+def test_the_time_in_kafka_is_that_until_a_message_is_taken(world: World) -> None:
+    writer = world.writer(0)
+    writer.turns()
+    world.produce(0)
+    world.clock.sleep(0.5)
+    world.produce(0)
+    world.clock.sleep(0.25)
+    writer.turns()
+    world.clock.sleep(AGE_S)  # in the backlog
+    writer.turns()
+    assert writer.metric("messages_fetched_total", signal="traces") == 2
+    assert writer.metric("fetch_delay_seconds_total", signal="traces") == 1.0
+
+
 def test_a_full_backlog_pauses_fetching_and_later_resumes(world: World) -> None:
     writer = world.writer(0, max_bytes=600)
     writer.turns()

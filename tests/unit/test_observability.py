@@ -76,6 +76,14 @@ def test_every_alert_is_in_the_page() -> None:
     assert not [one["alert"] for one in alerts() if f"runbooks/{one['alert']}.md" not in page]
 
 
+def check_runbook(path: str) -> None:
+    """The same headings in each, and something to run in its diagnosis."""
+    text = (ROOT / path).read_text()
+    assert [line for line in text.splitlines() if line.startswith("## ")] == HEADINGS
+    diagnosis = text.split("## Diagnosis")[1].split("## Mitigation")[0]
+    assert re.search(r"^```(sh|sql)\n\S", diagnosis, re.MULTILINE), f"{path}: no command"
+
+
 @pytest.mark.parametrize("alert", alerts(), ids=lambda one: f"{one['alert']}-{one['labels']}")
 def test_an_alert_says_what_it_is_and_where_to_read_on(alert: dict[str, Any]) -> None:
     assert alert["labels"]["severity"] in ("page", "ticket")
@@ -83,8 +91,7 @@ def test_an_alert_says_what_it_is_and_where_to_read_on(alert: dict[str, Any]) ->
     assert notes["summary"]
     assert notes["description"]
     assert notes["runbook"] == f"docs/runbooks/{alert['alert']}.md"
-    text = (ROOT / notes["runbook"]).read_text()
-    assert [line for line in text.splitlines() if line.startswith("## ")] == HEADINGS
+    check_runbook(notes["runbook"])
 
 
 def grafana_alerts() -> list[dict[str, Any]]:
@@ -97,8 +104,7 @@ def grafana_alerts() -> list[dict[str, Any]]:
 def test_a_grafana_alert_has_its_runbook(rule: dict[str, Any]) -> None:
     book = f"docs/runbooks/{rule['title']}.md"
     assert rule["annotations"]["runbook"] == book
-    text = (ROOT / book).read_text()
-    assert [line for line in text.splitlines() if line.startswith("## ")] == HEADINGS
+    check_runbook(book)
     assert f"runbooks/{rule['title']}.md" in (ROOT / "docs" / "observability.md").read_text()
 
 
@@ -141,6 +147,23 @@ def test_panels_are_complete(name: str) -> None:
         assert len(set(refs)) == len(refs)
     titles = [panel["title"] for panel in panels(name)]
     assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_thresholds_rise(name: str) -> None:
+    for panel in panels(name):
+        steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        assert steps[0]["value"] is None, panel["title"]
+        values = [step["value"] for step in steps[1:]]
+        assert values == sorted(set(values)), panel["title"]
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_an_override_names_a_series_of_its_panel(name: str) -> None:
+    for panel in panels(name):
+        legends = {target["legendFormat"] for target in panel["targets"]}
+        named = {one["matcher"]["options"] for one in panel["fieldConfig"]["overrides"]}
+        assert named <= legends, panel["title"]
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)

@@ -46,8 +46,8 @@ QUESTIONS = (
     Question(
         "Which sessions are the dearest?",
         "llm_dearest_sessions",
-        (("SessionId", "session"), ("turns", "turns"), ("tokens", "tokens"), ("errors", "errors"),
-         ("cost", "cost, USD"), ("unpriced_calls", "calls without a price")),
+        (("SessionId", "session"), ("turns", "turns"), ("calls", "calls"), ("tokens", "tokens"),
+         ("errors", "errors"), ("cost", "cost, USD"), ("unpriced_calls", "calls without a price")),
     ),
     Question(
         "What goes wrong?",

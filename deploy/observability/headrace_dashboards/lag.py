@@ -1,9 +1,13 @@
 """The dashboard to open first: is the promise held, and if not, where it stands."""
 
-from headrace_dashboards.panels import ALERTS, AMBER, Dashboard, Mark, Panel, Query, Row
+from headrace_dashboards.autoscaler import AUTOSCALER
+from headrace_dashboards.frame import AMBER
+from headrace_dashboards.panels import ALERTS, Dashboard, Mark, Panel, Query, Row
 from headrace_dashboards.shared import CPU, E2E, INSERT, LATENCY, MEMORY, quantile, rate
 
 STAGES = 'headrace_writer_stage_seconds_total{signal="metrics"}'
+FETCHED = 'headrace_writer_messages_fetched_total{signal="metrics"}'
+IN_KAFKA = 'headrace_writer_fetch_delay_seconds_total{signal="metrics"}'
 BATCHES = 'headrace_writer_batches_total{signal="metrics"}'
 
 PROMISE = Row(
@@ -11,27 +15,29 @@ PROMISE = Row(
     (
         Panel(
             "Oldest metric not stored",
-            "Age of the oldest metric record that is not in ClickHouse. 0 when nothing waits; no "
-            "value when no writer of metrics reports.",
-            "s", (Query("headrace:metric_lag_seconds"),), "stat", 4, 5, warn=5, bad=10, decimals=1,
+            "Age of the oldest metric record that is not in ClickHouse, as writers and exporter "
+            "see it: the larger counts. 0 when nothing waits; no value when nobody reports. Of "
+            "several releases, here and beside, the worst.",
+            "s", (Query("max(headrace:metric_lag_seconds)"),),
+            "stat", 4, 5, warn=5, bad=10, decimals=1,
         ),
         Panel(
             "Held, 30 days",
-            "Share of the time slices in which the oldest metric was younger than ten seconds; "
-            "99.9 % are promised.",
-            "percentunit", (Query("1 - headrace:metric_lag_bad:ratio30d"),),
+            "Share of the time slices in which the oldest metric was younger than ten seconds, no "
+            "partition of metrics stood still and a writer of them reported; 99.9 % are promised.",
+            "percentunit", (Query("1 - max(headrace:metric_lag_bad:ratio30d)"),),
             "stat", 4, 5, warn=0.9995, bad=0.999, decimals=3, falling=True,
         ),
         Panel(
             "Error budget left, 30 days",
             "Share of the time slices that may still be bad: 0.1 % of 30 days are 43 minutes.",
-            "percentunit", (Query("1 - headrace:metric_lag_bad:ratio30d / 0.001"),),
+            "percentunit", (Query("1 - max(headrace:metric_lag_bad:ratio30d) / 0.001"),),
             "stat", 4, 5, warn=0.5, bad=0, decimals=1, falling=True,
         ),
         Panel(
             "Budget burn, one hour",
             "1 spends the month's budget in a month; at 14.4 somebody is paged.",
-            "none", (Query("headrace:metric_lag_bad:ratio1h / 0.001"),),
+            "none", (Query("max(headrace:metric_lag_bad:ratio1h) / 0.001"),),
             "stat", 4, 5, warn=3, bad=14.4, decimals=1,
         ),
         Panel(
@@ -52,7 +58,7 @@ PROMISE = Row(
             "30 min.",
             "none",
             tuple(
-                Query(f"headrace:metric_lag_bad:ratio{window} / 0.001", window)
+                Query(f"max(headrace:metric_lag_bad:ratio{window}) / 0.001", window)
                 for window in ("5m", "1h", "6h", "3d")
             ),
             width=24, height=6, warn=6, bad=14.4,
@@ -123,9 +129,10 @@ LAG = Row(
         ),
         Panel(
             "Where a metric's time goes",
-            "Mean per message or batch. Waiting: in Kafka and in the backlog, until the batch "
-            "closes; decode and build are the kernel's; replicating comes after the record is "
-            "visible on the first replica.",
+            "Mean per message or batch. In Kafka: until a writer has fetched it. Batching: in the "
+            "backlog, until the batch closes. Decode and build are the kernel's. Replicating "
+            "has a line of its own: it is the worst replica's, and comes after the record is "
+            "visible on the first.",
             "s",
             (
                 Query(
@@ -134,18 +141,27 @@ LAG = Row(
                     "gateway to broker",
                 ),
                 Query(
+                    f"sum(rate({IN_KAFKA}[$__rate_interval])) "
+                    f"/ sum(rate({FETCHED}[$__rate_interval]))",
+                    "in Kafka",
+                ),
+                Query(
                     f'clamp_min(sum(rate({E2E}_sum{{signal="metrics"}}[$__rate_interval])) '
                     f'/ sum(rate({E2E}_count{{signal="metrics"}}[$__rate_interval])) '
+                    f"- sum(rate({IN_KAFKA}[$__rate_interval])) "
+                    f"/ sum(rate({FETCHED}[$__rate_interval])) "
                     f"- sum(rate({STAGES}[$__rate_interval])) "
                     f"/ sum(rate({BATCHES}[$__rate_interval])), 0)",
-                    "waiting",
+                    "batching",
                 ),
                 Query(
                     f"sum by (stage) (rate({STAGES}[$__rate_interval])) "
                     f"/ on() group_left() sum(rate({BATCHES}[$__rate_interval]))",
                     "{{stage}}",
                 ),
-                Query("max(headrace_clickhouse_replica_delay_seconds)", "replicating"),
+                Query(
+                    "max(headrace_clickhouse_replica_delay_seconds)", "replicating", apart=True
+                ),
             ),
             width=12, stacked=True,
         ),
@@ -324,16 +340,6 @@ WRITERS = Row(
             ),
         ),
         Panel(
-            "Rows per second, required against stored",
-            "Required is what KEDA scales writers on (docs/autoscaling.md). Above stored for long: "
-            "more writers are needed than run.",
-            "cps",
-            (
-                Query("headrace:writer_required_rows_per_second", "{{signal}} required"),
-                rate("headrace_writer_rows_inserted_total", legend="{{signal}} stored"),
-            ),
-        ),
-        Panel(
             "Batches finished for somebody else",
             "Planned by a writer that went away, replayed by its successor.",
             "short",
@@ -377,7 +383,7 @@ LAG_DASHBOARD = Dashboard(
     "headrace-lag",
     "headrace: lag",
     "Is the promise held, how far is each signal behind, and where does it stand.",
-    (PROMISE, LAG, FLOW, CLICKHOUSE, WRITERS),
+    (PROMISE, LAG, FLOW, CLICKHOUSE, WRITERS, AUTOSCALER),
     (
         ALERTS,
         Mark(

@@ -16,6 +16,9 @@ CHOSEN = (
 CALLS = f"Kind = 'model' AND $__timeFilter(Minute) AND {CHOSEN}"
 COSTS = f"$__timeFilter(Minute) AND {CHOSEN}"
 SPANS = f"$__timeFilter(Time) AND {CHOSEN}"
+# Agents and tools have no model that could be chosen.
+IN_TIME = "$__timeFilter(Time) AND ('$environment' = '' OR Environment = '$environment')"
+THE_TRACE = "TraceId = '$trace' AND $__timeFilter(Time)"
 PER_MINUTE = "($__interval_s / 60)"
 THIS_TRACE = f"/d/{UID}?var-trace=${{__value.raw}}&${{__url_time_range}}"
 # In a column of 18.16 a log's time is nanoseconds; the box above the dashboard says which it is.
@@ -150,13 +153,21 @@ SESSIONS = (
         width=8,
     ),
     SqlPanel(
-        "Dearest sessions", "Turns are calls of models. Tokens without a price cost nothing here.",
+        "Dearest sessions",
+        "A turn is a trace; errors are those of tools and agents, too. Calls without a price cost "
+        "nothing here.",
         "none",
-        "SELECT SessionId AS session, any(Tier) AS tier, count() AS turns,\n"
-        "    sum(InputTokens + OutputTokens) AS tokens, sum(Failed) AS errors,\n"
-        "    toUInt32(max(Time) - min(Time)) AS seconds, toFloat64(sum(Cost)) AS cost\n"
-        f"FROM genai_span_costs\nWHERE SessionId != '' AND {SPANS}\nGROUP BY session\n"
-        "ORDER BY cost DESC, session\nLIMIT 20\n" + INTO_VIEWS,
+        "SELECT session, tier, turns, calls, tokens, errors, seconds, cost\nFROM\n(\n"
+        "    SELECT SessionId AS session, anyIf(Tier, Tier != '') AS tier,\n"
+        "        uniqExact(TraceId) AS turns, countIf(Kind = 'model') AS calls,\n"
+        "        sumIf(InputTokens + OutputTokens, Kind = 'model') AS tokens,\n"
+        "        sum(Failed) AS errors, max(toUnixTimestamp(Time) + Duration / 1000000000)\n"
+        "            - min(toUnixTimestamp(Time)) AS seconds\n"
+        f"    FROM genai_spans\n    WHERE SessionId != '' AND {IN_TIME}\n    GROUP BY session\n"
+        ") AS spans\nGLOBAL ANY INNER JOIN\n(\n"
+        "    SELECT SessionId AS session, toFloat64(sum(Cost)) AS cost\n"
+        f"    FROM genai_span_costs\n    WHERE SessionId != '' AND {SPANS}\n    GROUP BY session\n"
+        ") AS costs\nUSING session\nORDER BY cost DESC, session\nLIMIT 20\n" + INTO_VIEWS,
         "table", 16, columns=(Column("cost", "currencyUSD"), Column("tokens", "short"),
                               Column("seconds", "s")),
     ),
@@ -182,9 +193,35 @@ TRACES = (
         "    multiIf(Kind = 'tool', ToolName, Kind = 'agent', AgentName, Model) AS name,\n"
         "    Duration / 1000000 AS ms, InputTokens + OutputTokens AS tokens,\n"
         "    ErrorType AS error, PromptPreview AS prompt, CompletionPreview AS answer\n"
-        "FROM genai_spans\nWHERE TraceId = '$trace' AND $__timeFilter(Time)\n"
+        f"FROM genai_spans\nWHERE {THE_TRACE}\n"
         "ORDER BY Timestamp, SpanId\nLIMIT 500\n" + INTO_VIEWS,
         "table", columns=(Column("ms", "ms"), Column("tokens", "short")),
+    ),
+    SqlPanel(
+        "What made the chosen trace slow or dear",
+        "By agent, tool, model and prompt version. Own time is a span's duration without that of "
+        "its children.",
+        "none",
+        "SELECT Kind AS kind, multiIf(Kind = 'tool', ToolName, Kind = 'agent', AgentName, Model)\n"
+        "        AS name,\n"
+        "    Provider AS provider, PromptVersion AS prompt, count() AS spans,\n"
+        "    sum(if(below < Duration, Duration - below, 0)) / 1000000 AS own_ms,\n"
+        "    sum(Duration) / 1000000 AS ms, sum(Failed) AS errors, toFloat64(sum(spent)) AS cost\n"
+        "FROM\n(\n"
+        "    SELECT SpanId, Kind, ToolName, AgentName, Provider, Model, PromptVersion, Duration,\n"
+        "        Failed, below\n    FROM\n    (\n"
+        "        SELECT SpanId, Kind, ToolName, AgentName, Provider, Model, PromptVersion,\n"
+        f"            Duration, Failed\n        FROM genai_spans\n        WHERE {THE_TRACE}\n"
+        "    ) AS spans\n    GLOBAL ANY LEFT JOIN\n    (\n"
+        "        SELECT ParentSpanId AS SpanId, sum(Duration) AS below\n"
+        f"        FROM genai_spans\n        WHERE {THE_TRACE}\n        GROUP BY ParentSpanId\n"
+        "    ) AS children\n    USING SpanId\n"
+        ") AS spans\nGLOBAL ANY LEFT JOIN\n(\n"
+        f"    SELECT SpanId, Cost AS spent FROM genai_span_costs WHERE {THE_TRACE}\n"
+        ") AS costs\nUSING SpanId\nGROUP BY kind, name, provider, prompt\n"
+        "ORDER BY own_ms DESC, name\nLIMIT 100\n" + INTO_VIEWS,
+        "table", 24, columns=(Column("own_ms", "ms"), Column("ms", "ms"),
+                              Column("cost", "currencyUSD")),
     ),
 )  # fmt: skip
 

@@ -45,7 +45,7 @@ RUN = Row(
             (
                 quantile(0.5, LATENCY, "signal", "{{signal}} p50"),
                 quantile(0.99, LATENCY, "signal", "{{signal}} p99"),
-                Query("headrace:metric_lag_seconds", "oldest metric not stored"),
+                Query("max(headrace:metric_lag_seconds)", "oldest metric not stored"),
             ),
             width=12, bad=10,
         ),

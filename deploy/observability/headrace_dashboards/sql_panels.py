@@ -8,7 +8,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from headrace_dashboards.panels import AMBER, GREEN, RED, SCHEMA_VERSION
+from headrace_dashboards.frame import (
+    AMBER,
+    GREEN,
+    RED,
+    Asked,
+    Drawn,
+    Place,
+    datasource_variable,
+    framed,
+    grid,
+    page,
+    stat,
+    thresholds,
+    timeseries,
+)
 
 PLUGIN = "grafana-clickhouse-datasource"
 CLICKHOUSE = {"type": PLUGIN, "uid": "${clickhouse}"}
@@ -75,42 +89,9 @@ class SqlDashboard:
 
 def build_sql(dashboard: SqlDashboard) -> dict[str, Any]:
     """The JSON that Grafana imports."""
-    panels: list[dict[str, Any]] = []
-    y = 0
-    for title, row in dashboard.rows:
-        place = {"h": 1, "w": 24, "x": 0, "y": y}
-        panels.append({"id": len(panels) + 1, "type": "row", "title": title, "collapsed": False,
-                       "gridPos": place, "panels": []})  # fmt: skip
-        y += 1
-        x = tallest = 0
-        for panel in row:
-            if x + panel.width > 24:
-                x, y, tallest = 0, y + tallest, 0
-            panels.append(_panel(panel, len(panels) + 1, x, y))
-            x, tallest = x + panel.width, max(tallest, panel.height)
-        y += tallest
-    return {
-        "uid": dashboard.uid,
-        "title": dashboard.title,
-        "description": dashboard.description,
-        "tags": ["headrace"],
-        "schemaVersion": SCHEMA_VERSION,
-        "version": 1,
-        "editable": True,
-        "graphTooltip": 1,
-        "refresh": dashboard.refresh,
-        "time": {"from": dashboard.since, "to": "now"},
-        "timezone": "utc",
-        "templating": {"list": [_datasource(), *map(_variable, dashboard.variables)]},
-        "annotations": {"list": []},
-        "links": [],
-        "panels": panels,
-    }
-
-
-def _datasource() -> dict[str, Any]:
-    return {"name": "clickhouse", "label": "ClickHouse", "type": "datasource", "query": PLUGIN,
-            "current": {}, "hide": 0, "refresh": 1}  # fmt: skip
+    source = datasource_variable("clickhouse", "ClickHouse", PLUGIN)
+    variables = [source, *map(_variable, dashboard.variables)]
+    return page(dashboard, variables, [], grid(dashboard.rows, _panel))
 
 
 def _variable(variable: Variable) -> dict[str, Any]:
@@ -142,51 +123,29 @@ def _variable(variable: Variable) -> dict[str, Any]:
     }
 
 
-def _panel(panel: SqlPanel, number: int, x: int, y: int) -> dict[str, Any]:
-    defaults: dict[str, Any] = {"unit": panel.unit, "thresholds": _thresholds(panel)}
-    options: dict[str, Any] = {}
-    if panel.kind == "timeseries":
-        defaults["custom"] = {
-            "lineWidth": 1,
-            "fillOpacity": 20 if panel.stacked else 5,
-            "showPoints": "auto",
-            "stacking": {"mode": "normal" if panel.stacked else "none"},
-            "thresholdsStyle": {"mode": "off" if panel.bad is None else "line"},
-        }
-        defaults["min"] = 0
-        options = {
-            "legend": {"displayMode": "list", "placement": "bottom"},
-            "tooltip": {"mode": "multi", "sort": "desc"},
-        }
-    elif panel.kind == "stat":
-        options = {"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": "value",
-                   "graphMode": "none"}  # fmt: skip
-    else:
-        options = {"showHeader": True, "cellHeight": "sm"}
-    if panel.top is not None:
-        defaults["max"] = panel.top
-    return {
-        "id": number,
-        "type": panel.kind,
-        "title": panel.title,
-        "description": panel.description,
+def _panel(panel: SqlPanel, place: Place) -> dict[str, Any]:
+    target = {
+        "refId": "A",
         "datasource": CLICKHOUSE,
-        "gridPos": {"h": panel.height, "w": panel.width, "x": x, "y": y},
-        # What is counted per minute has no finer points.
-        "interval": "1m",
-        "fieldConfig": {"defaults": defaults, "overrides": [_override(c) for c in panel.columns]},
-        "options": options,
-        "targets": [
-            {
-                "refId": "A",
-                "datasource": CLICKHOUSE,
-                "editorType": "sql",
-                "queryType": "timeseries" if panel.kind == "timeseries" else "table",
-                "format": FORMATS[panel.kind],
-                "rawSql": panel.sql,
-            }
-        ],
+        "editorType": "sql",
+        "queryType": "timeseries" if panel.kind == "timeseries" else "table",
+        "format": FORMATS[panel.kind],
+        "rawSql": panel.sql,
     }
+    # What is counted per minute has no finer points.
+    asked = Asked(CLICKHOUSE, [target], [_override(c) for c in panel.columns], "1m")
+    return framed(panel, place, _drawn(panel), _colours(panel), asked)
+
+
+def _drawn(panel: SqlPanel) -> Drawn:
+    if panel.kind == "timeseries":
+        drawn = timeseries(panel, "auto")
+    elif panel.kind == "stat":
+        drawn = stat("none")
+    else:
+        drawn = Drawn("table", {}, {"showHeader": True, "cellHeight": "sm"})
+    most = {} if panel.top is None else {"max": panel.top}
+    return drawn._replace(defaults={**drawn.defaults, **most})
 
 
 def _override(column: Column) -> dict[str, Any]:
@@ -199,12 +158,8 @@ def _override(column: Column) -> dict[str, Any]:
     return {"matcher": {"id": "byName", "options": column.name}, "properties": properties}
 
 
-def _thresholds(panel: SqlPanel) -> dict[str, Any]:
+def _colours(panel: SqlPanel) -> dict[str, Any]:
     """From above: green, then amber at `warn`, red at `bad`. From below: red, amber, green."""
-    steps: list[dict[str, Any]] = [{"color": RED if panel.low else GREEN, "value": None}]
     if panel.low:
-        ordered = ((panel.bad, AMBER), (panel.warn, GREEN))
-    else:
-        ordered = ((panel.warn, AMBER), (panel.bad, RED))
-    steps += [{"color": colour, "value": at} for at, colour in ordered if at is not None]
-    return {"mode": "absolute", "steps": steps}
+        return thresholds(RED, [(AMBER, panel.bad), (GREEN, panel.warn)])
+    return thresholds(GREEN, [(AMBER, panel.warn), (RED, panel.bad)])

@@ -27,13 +27,15 @@ pub struct Builder {
     buffers: Buffers,
     /// Bytes of the largest block when it was measured, and what may have come since.
     largest: (usize, usize),
+    /// Bytes of a block's body besides its rows, at most.
+    head: usize,
 }
 
 /// What became of a payload that was not rejected.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Appended {
     Taken,
-    /// It would have made a block too large, and left no trace.
+    /// A block would have become too large; it left no trace.
     Left,
 }
 
@@ -78,9 +80,11 @@ impl Builder {
                 tables.push(table);
             }
         }
+        let head = tables.iter().map(Table::head_bytes).max().unwrap_or(0);
         Ok(Builder {
             signal,
             tables,
+            head,
             work: Work::new(shards, limits, signal != Signal::Traces, treatment),
             compressed,
             rows: 0,
@@ -89,8 +93,8 @@ impl Builder {
         })
     }
 
-    /// As `append`, with the tenant that the message names (empty for none), unless a block of
-    /// several payloads would then hold more than `most` bytes.
+    /// As `append`, with the tenant that the message names (empty for none), unless a block's
+    /// body would then be longer than `most` bytes, before compression.
     pub fn append_within(
         &mut self,
         payload: &[u8],
@@ -99,14 +103,14 @@ impl Builder {
     ) -> Result<Appended> {
         self.work.tenant.clear();
         self.work.tenant.extend_from_slice(tenant);
-        let first = self.rows == 0;
+        let most = most.saturating_sub(self.head);
         let replaced = self.work.repair.replaced;
         self.append(payload)?;
         self.largest.1 += self.work.added();
         if self.largest.0 + self.largest.1 > most {
-            let sizes = self.tables.iter().map(|table| table.nbytes(0).0);
+            let sizes = self.tables.iter().map(Table::body_bytes);
             let largest = sizes.max().unwrap_or(0);
-            if largest > most && !first {
+            if largest > most {
                 self.rows -= self.work.rows();
                 self.take_back();
                 self.work.repair.replaced = replaced;

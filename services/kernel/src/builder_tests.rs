@@ -180,3 +180,34 @@ fn times_of_a_block_are_its_rows() {
         (5, i64::MAX as u64)
     );
 }
+
+/// Whatever is taken within a limit makes no body longer than it, and what is left, also the
+/// first payload, leaves no trace.
+#[test]
+fn no_body_is_longer_than_its_limit() {
+    for signal in SIGNALS {
+        for old in [false, true] {
+            for limit in [0, 8_000, 20_000, 60_000] {
+                let mut within = builder(signal, old);
+                let mut plain = builder(signal, old);
+                for rows in [64, 1, 3, 20, 1, 64, 7] {
+                    let payload = sample::request(signal, rows);
+                    match within.append_within(&payload, b"", limit) {
+                        Ok(Appended::Taken) => assert_eq!(plain.append(&payload), Ok(())),
+                        Ok(Appended::Left) => {}
+                        Err(reject) => panic!("{reject:?}"),
+                    }
+                    assert_eq!(within.pending(), plain.pending());
+                }
+                let ids: Vec<u64> = within.pending().iter().map(|_| 7).collect();
+                let (blocks, others) = (within.finish(&ids), plain.finish(&ids));
+                assert!(limit > 0 || blocks.is_empty());
+                assert!(limit < 60_000 || !blocks.is_empty());
+                for ((_, _, block), (_, _, other)) in blocks.iter().zip(&others) {
+                    assert!(block.raw_bytes <= limit, "{signal:?} {limit}");
+                    assert_eq!(block.body, other.body);
+                }
+            }
+        }
+    }
+}

@@ -243,6 +243,11 @@ impl Attributes {
         self.texts().for_each(Text::clear);
     }
 
+    /// Bytes of the rows' ends, which both halves of a pair of arrays show.
+    pub fn end_bytes(&self) -> usize {
+        self.offsets.nbytes().0
+    }
+
     pub fn nbytes(&self) -> (usize, usize) {
         let mut sum = self.offsets.nbytes();
         for text in [&self.keys, &self.values]

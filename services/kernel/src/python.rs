@@ -82,8 +82,8 @@ impl PyBuilder {
         })
     }
 
-    /// As `append_many`, until a block of several payloads would hold more than
-    /// `max_block_bytes`. Gives how many payloads were taken, and the rejected ones among them.
+    /// As `append_many`, until a block's body would be longer than `max_block_bytes`, before
+    /// compression. Gives how many payloads were taken, and the rejected ones among them.
     fn append_within(
         &self,
         py: Python<'_>,

@@ -269,26 +269,6 @@ impl Table {
         }
     }
 
-    /// Bytes that the columns hold or that their runs stand for, and those of them that
-    /// `payload` appended. A LowCardinality key number counts as four bytes.
-    pub fn nbytes(&self, payload: u64) -> (usize, usize) {
-        let columns = self.columns.iter().map(|column| match column {
-            Column::Text(text) => text.nbytes(),
-            Column::Numbers(numbers) => numbers.nbytes(),
-            Column::Ids(ids) => ids.nbytes(),
-            Column::Attributes(map) => map.nbytes(),
-            Column::Arrays(arrays) => arrays.nbytes(),
-            Column::Absent => (0, 0),
-        });
-        let groups = self.groups.iter().map(Offsets::nbytes);
-        let (all, new) = columns
-            .chain(groups)
-            .chain([self.unpadded_bytes()])
-            .chain([self.runs.nbytes()])
-            .fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
-        (all, if self.touched == payload { new } else { 0 })
-    }
-
     /// Closes the rows into a block, and starts empty again.
     pub fn finish(&mut self, ingest_id: u64, compressed: bool, buffers: &mut Buffers) -> Block {
         self.pad_content();
@@ -378,5 +358,7 @@ fn bits(spec: &Spec) -> u32 {
     shared.fold(0, |bits, (number, _)| bits | 1 << number)
 }
 
+#[path = "table_bytes.rs"]
+mod bytes;
 #[path = "table_content.rs"]
 mod content;

@@ -132,8 +132,8 @@ class Settings(BaseSettings):
     block_max_bytes: int = Field(
         64 << 20,
         ge=1 << 20,
-        description="Column bytes of one insert, before compression: a batch closes before a block "
-        "exceeds them. One message may exceed them alone.",
+        description="Bytes of one insert, before compression, at most: a batch closes before, a "
+        "larger message is stored in several inserts, and one with a larger record refused.",
     )
     guardrails_file: Path | None = Field(
         None,

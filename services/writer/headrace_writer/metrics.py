@@ -34,6 +34,13 @@ WRITER: tuple[Metric, ...] = (
     Metric(Counter, "headrace_writer_messages_fetched_total", "Kafka messages taken.", ("signal",)),
     Metric(
         Counter,
+        "headrace_writer_fetch_delay_seconds_total",
+        "From the messages' Kafka timestamps until they were taken, summed. By "
+        "messages_fetched_total: seconds of a message in Kafka.",
+        ("signal",),
+    ),
+    Metric(
+        Counter,
         "headrace_writer_payload_bytes_total",
         "Payload bytes of the messages taken, decompressed.",
         ("signal",),
@@ -106,7 +113,7 @@ WRITER: tuple[Metric, ...] = (
         Counter,
         "headrace_writer_stored_rows_total",
         "Rows of the messages that the latency histogram counts, at the same moment: the quotient "
-        "is rows per message. rows_inserted_total is ahead by what is inserted and not yet committed.",
+        "is rows per message. rows_inserted_total is ahead by what is not committed yet.",
         ("signal",),
     ),
     Metric(

@@ -35,6 +35,7 @@ class SignalMetrics:
         self._all = metrics
         self._topic = topic
         self._fetched = metrics["messages_fetched_total"].labels(signal)
+        self._fetch_delay = metrics["fetch_delay_seconds_total"].labels(signal)
         self._payload = metrics["payload_bytes_total"].labels(signal)
         self._latency = metrics["end_to_end_latency_seconds"].labels(signal)
         self._stored_rows = metrics["stored_rows_total"].labels(signal)
@@ -42,8 +43,12 @@ class SignalMetrics:
         self._replays = metrics["plan_replays_total"].labels(signal)
         self._followed: dict[int, tuple[int, int]] = {}
 
-    def fetched(self, messages: Sequence[Message]) -> None:
+    def fetched(self, messages: Sequence[Message], now: float) -> None:
+        """`now`: seconds since the epoch, as messages' timestamps are."""
         self._fetched.inc(len(messages))
+        seconds = len(messages) * now - sum(one.timestamp_ms for one in messages) / 1000
+        # A broker's clock may be ahead.
+        self._fetch_delay.inc(max(0.0, seconds))
         self._payload.inc(sum(len(message.value) for message in messages))
 
     def batch_closed(self, reason: str, _plan: Plan) -> None:

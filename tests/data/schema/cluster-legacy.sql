@@ -665,30 +665,30 @@ FROM
     ) AS joined
 ) AS chosen;
 
--- 0011_add_content_attributes LOCAL
+-- 0012_add_content_attributes LOCAL
 ALTER TABLE otel.otel_traces_local
     ADD COLUMN ContentAttributes.Key Array(LowCardinality(String)),
     ADD COLUMN ContentAttributes.Value Array(String);
 
--- 0011_add_content_attributes LOCAL
+-- 0012_add_content_attributes LOCAL
 ALTER TABLE otel.otel_logs_local
     ADD COLUMN ContentAttributes.Key Array(LowCardinality(String)),
     ADD COLUMN ContentAttributes.Value Array(String);
 
--- 0011_add_content_attributes DISTRIBUTED
+-- 0012_add_content_attributes DISTRIBUTED
 ALTER TABLE otel.otel_traces
     ADD COLUMN ContentAttributes.Key Array(LowCardinality(String)),
     ADD COLUMN ContentAttributes.Value Array(String);
 
--- 0011_add_content_attributes DISTRIBUTED
+-- 0012_add_content_attributes DISTRIBUTED
 ALTER TABLE otel.otel_logs
     ADD COLUMN ContentAttributes.Key Array(LowCardinality(String)),
     ADD COLUMN ContentAttributes.Value Array(String);
 
--- 0011_add_content_attributes VIEW
+-- 0012_add_content_attributes VIEW
 DROP TABLE IF EXISTS otel.genai_spans /* a view */;
 
--- 0011_add_content_attributes VIEW
+-- 0012_add_content_attributes VIEW
 CREATE VIEW IF NOT EXISTS otel.genai_spans AS
 SELECT
     Timestamp AS Timestamp,
@@ -732,10 +732,10 @@ SELECT
 FROM otel.otel_traces
 WHERE hasAny(SpanAttributes.Key, ['gen_ai.operation.name', 'gen_ai.request.model', 'gen_ai.provider.name', 'gen_ai.system', 'gen_ai.tool.name', 'gen_ai.agent.name', 'llm.request.type', 'llm.model_name', 'agent.response_latency_ms', 'agent.output_tokens', 'agent.success']);
 
--- 0011_add_content_attributes VIEW
+-- 0012_add_content_attributes VIEW
 DROP TABLE IF EXISTS otel.genai_content /* a view */;
 
--- 0011_add_content_attributes VIEW
+-- 0012_add_content_attributes VIEW
 CREATE VIEW IF NOT EXISTS otel.genai_content AS
 SELECT
     Timestamp,

@@ -973,15 +973,310 @@ ALTER TABLE otel.otel_metrics_exponential_histogram
 ALTER TABLE otel.otel_metrics_summary
     ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
 
--- 0011_add_content_attributes LOCAL
+-- 0011_add_tenant_to_views LOCAL
+ALTER TABLE otel.otel_traces_trace_id_ts_local
+    ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0011_add_tenant_to_views LOCAL
+ALTER TABLE otel.otel_traces_trace_id_ts_mv MODIFY QUERY
+SELECT
+    TraceId,
+    toDateTime(min(Timestamp)) AS Start,
+    toDateTime(max(Timestamp)) AS End,
+    Tenant
+FROM otel.otel_traces_local
+WHERE TraceId != ''
+GROUP BY TraceId, Tenant;
+
+-- 0011_add_tenant_to_views LOCAL
+ALTER TABLE otel.genai_usage_1m_local
+    ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1)),
+    MODIFY ORDER BY (ServiceName, Model, Minute, Environment, Kind, Operation, Provider, BilledModel, Route, Tier, Tenant);
+
+-- 0011_add_tenant_to_views LOCAL
+ALTER TABLE otel.genai_usage_1m_mv MODIFY QUERY
+SELECT
+    CAST(toStartOfMinute(toDateTime(Timestamp)) AS DateTime) AS Minute,
+    multiIf(ResourceAttributes['deployment.environment.name'] != '', ResourceAttributes['deployment.environment.name'], ResourceAttributes['deployment.environment']) AS Environment,
+    ServiceName AS ServiceName,
+    multiIf(multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('execute_tool', 'tool'), 'tool', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_agent', 'create_agent', 'agent'), 'agent', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_workflow', 'workflow'), 'workflow', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('retrieval', 'task'), 'other', multiIf(SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model']) != '' OR multiIf(SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model']) != '', 'model', SpanAttributes['gen_ai.tool.name'] != '', 'tool', SpanAttributes['gen_ai.agent.name'] != '', 'agent', multiIf(SpanAttributes['agent.output_tokens'] != '', SpanAttributes['agent.output_tokens'], SpanAttributes['agent.response_latency_ms']) != '', 'model', 'other') AS Kind,
+    multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) AS Operation,
+    multiIf(SpanAttributes['gen_ai.provider.name'] != '', SpanAttributes['gen_ai.provider.name'], SpanAttributes['gen_ai.system'] != '', SpanAttributes['gen_ai.system'], SpanAttributes['llm.vendor']) AS Provider,
+    multiIf(SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model'] != '', SpanAttributes['model'], SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model']) AS Model,
+    multiIf(SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model'] != '', SpanAttributes['llm.response.model'], SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model']) AS BilledModel,
+    multiIf(SpanAttributes['route'] != '', SpanAttributes['route'], SpanAttributes['http.route'] != '', SpanAttributes['http.route'], SpanAttributes['url.template']) AS Route,
+    multiIf(SpanAttributes['customer_tier'] != '', SpanAttributes['customer_tier'], SpanAttributes['customer.tier']) AS Tier,
+    count() AS Calls,
+    sum(StatusCode = 'Error' OR SpanAttributes['error.type'] != '' OR SpanAttributes['agent.success'] = 'false') AS Errors,
+    sumIf(least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.input_tokens'] != '', SpanAttributes['gen_ai.usage.input_tokens'], SpanAttributes['gen_ai.usage.prompt_tokens'] != '', SpanAttributes['gen_ai.usage.prompt_tokens'], SpanAttributes['llm.usage.prompt_tokens'] != '', SpanAttributes['llm.usage.prompt_tokens'], SpanAttributes['agent.input_tokens'])), 1000000000000), multiIf(multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('execute_tool', 'tool'), 'tool', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_agent', 'create_agent', 'agent'), 'agent', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_workflow', 'workflow'), 'workflow', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('retrieval', 'task'), 'other', multiIf(SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model']) != '' OR multiIf(SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model']) != '', 'model', SpanAttributes['gen_ai.tool.name'] != '', 'tool', SpanAttributes['gen_ai.agent.name'] != '', 'agent', multiIf(SpanAttributes['agent.output_tokens'] != '', SpanAttributes['agent.output_tokens'], SpanAttributes['agent.response_latency_ms']) != '', 'model', 'other') = 'model') AS InputTokens,
+    sumIf(least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.cache_read.input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_read.input_tokens'], SpanAttributes['gen_ai.usage.cache_read_input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_read_input_tokens'], SpanAttributes['gen_ai.usage.cached_tokens'])), 1000000000000), multiIf(multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('execute_tool', 'tool'), 'tool', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_agent', 'create_agent', 'agent'), 'agent', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_workflow', 'workflow'), 'workflow', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('retrieval', 'task'), 'other', multiIf(SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model']) != '' OR multiIf(SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model']) != '', 'model', SpanAttributes['gen_ai.tool.name'] != '', 'tool', SpanAttributes['gen_ai.agent.name'] != '', 'agent', multiIf(SpanAttributes['agent.output_tokens'] != '', SpanAttributes['agent.output_tokens'], SpanAttributes['agent.response_latency_ms']) != '', 'model', 'other') = 'model') AS CachedTokens,
+    sumIf(least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.cache_write.input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_write.input_tokens'], SpanAttributes['gen_ai.usage.cache_creation.input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_creation.input_tokens'], SpanAttributes['gen_ai.usage.cache_write_input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_write_input_tokens'], SpanAttributes['gen_ai.usage.cache_creation_input_tokens'])), 1000000000000), multiIf(multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('execute_tool', 'tool'), 'tool', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_agent', 'create_agent', 'agent'), 'agent', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_workflow', 'workflow'), 'workflow', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('retrieval', 'task'), 'other', multiIf(SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model']) != '' OR multiIf(SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model']) != '', 'model', SpanAttributes['gen_ai.tool.name'] != '', 'tool', SpanAttributes['gen_ai.agent.name'] != '', 'agent', multiIf(SpanAttributes['agent.output_tokens'] != '', SpanAttributes['agent.output_tokens'], SpanAttributes['agent.response_latency_ms']) != '', 'model', 'other') = 'model') AS CacheWriteTokens,
+    sumIf(least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.output_tokens'] != '', SpanAttributes['gen_ai.usage.output_tokens'], SpanAttributes['gen_ai.usage.completion_tokens'] != '', SpanAttributes['gen_ai.usage.completion_tokens'], SpanAttributes['llm.usage.completion_tokens'] != '', SpanAttributes['llm.usage.completion_tokens'], SpanAttributes['agent.output_tokens'])), 1000000000000), multiIf(multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('execute_tool', 'tool'), 'tool', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_agent', 'create_agent', 'agent'), 'agent', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_workflow', 'workflow'), 'workflow', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('retrieval', 'task'), 'other', multiIf(SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model']) != '' OR multiIf(SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model']) != '', 'model', SpanAttributes['gen_ai.tool.name'] != '', 'tool', SpanAttributes['gen_ai.agent.name'] != '', 'agent', multiIf(SpanAttributes['agent.output_tokens'] != '', SpanAttributes['agent.output_tokens'], SpanAttributes['agent.response_latency_ms']) != '', 'model', 'other') = 'model') AS OutputTokens,
+    sumIf(least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.reasoning.output_tokens'] != '', SpanAttributes['gen_ai.usage.reasoning.output_tokens'], SpanAttributes['gen_ai.usage.reasoning_tokens'])), 1000000000000), multiIf(multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('execute_tool', 'tool'), 'tool', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_agent', 'create_agent', 'agent'), 'agent', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_workflow', 'workflow'), 'workflow', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('retrieval', 'task'), 'other', multiIf(SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model']) != '' OR multiIf(SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model']) != '', 'model', SpanAttributes['gen_ai.tool.name'] != '', 'tool', SpanAttributes['gen_ai.agent.name'] != '', 'agent', multiIf(SpanAttributes['agent.output_tokens'] != '', SpanAttributes['agent.output_tokens'], SpanAttributes['agent.response_latency_ms']) != '', 'model', 'other') = 'model') AS ReasoningTokens,
+    quantilesTDigestState(0.5, 0.95, 0.99)(if(SpanAttributes['agent.response_latency_ms'] != '', toFloat64OrZero(SpanAttributes['agent.response_latency_ms']), Duration / 1000000)) AS Latency,
+    quantilesTDigestIfState(0.5, 0.95, 0.99)(toFloat64OrZero(multiIf(SpanAttributes['gen_ai.response.time_to_first_chunk'] != '', SpanAttributes['gen_ai.response.time_to_first_chunk'], SpanAttributes['gen_ai.response.time_to_first_token'] != '', SpanAttributes['gen_ai.response.time_to_first_token'], SpanAttributes['gen_ai.server.time_to_first_token'] != '', SpanAttributes['gen_ai.server.time_to_first_token'], SpanAttributes['gen_ai.server.ttft'])) * 1000, toFloat64OrZero(multiIf(SpanAttributes['gen_ai.response.time_to_first_chunk'] != '', SpanAttributes['gen_ai.response.time_to_first_chunk'], SpanAttributes['gen_ai.response.time_to_first_token'] != '', SpanAttributes['gen_ai.response.time_to_first_token'], SpanAttributes['gen_ai.server.time_to_first_token'] != '', SpanAttributes['gen_ai.server.time_to_first_token'], SpanAttributes['gen_ai.server.ttft'])) * 1000 > 0) AS FirstChunk,
+    Tenant AS Tenant
+FROM otel.otel_traces_local
+WHERE hasAny(mapKeys(SpanAttributes), ['gen_ai.operation.name', 'gen_ai.request.model', 'gen_ai.provider.name', 'gen_ai.system', 'gen_ai.tool.name', 'gen_ai.agent.name', 'llm.request.type', 'llm.model_name', 'agent.response_latency_ms', 'agent.output_tokens', 'agent.success']) AND 1
+GROUP BY Minute, Environment, ServiceName, Kind, Operation, Provider, Model, BilledModel, Route, Tier, Tenant;
+
+-- 0011_add_tenant_to_views DISTRIBUTED
+ALTER TABLE otel.otel_traces_trace_id_ts
+    ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0011_add_tenant_to_views DISTRIBUTED
+ALTER TABLE otel.genai_usage_1m
+    ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0011_add_tenant_to_views VIEW
+CREATE OR REPLACE VIEW otel.genai_spans AS
+SELECT
+    Timestamp AS Timestamp,
+    toDateTime(Timestamp) AS Time,
+    TraceId AS TraceId,
+    SpanId AS SpanId,
+    ParentSpanId AS ParentSpanId,
+    SpanName AS SpanName,
+    ServiceName AS ServiceName,
+    multiIf(ResourceAttributes['deployment.environment.name'] != '', ResourceAttributes['deployment.environment.name'], ResourceAttributes['deployment.environment']) AS Environment,
+    multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) AS Operation,
+    multiIf(multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('execute_tool', 'tool'), 'tool', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_agent', 'create_agent', 'agent'), 'agent', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_workflow', 'workflow'), 'workflow', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('retrieval', 'task'), 'other', multiIf(SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model']) != '' OR multiIf(SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model']) != '', 'model', SpanAttributes['gen_ai.tool.name'] != '', 'tool', SpanAttributes['gen_ai.agent.name'] != '', 'agent', multiIf(SpanAttributes['agent.output_tokens'] != '', SpanAttributes['agent.output_tokens'], SpanAttributes['agent.response_latency_ms']) != '', 'model', 'other') AS Kind,
+    multiIf(SpanAttributes['gen_ai.provider.name'] != '', SpanAttributes['gen_ai.provider.name'], SpanAttributes['gen_ai.system'] != '', SpanAttributes['gen_ai.system'], SpanAttributes['llm.vendor']) AS Provider,
+    multiIf(SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model'] != '', SpanAttributes['model'], SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model']) AS Model,
+    multiIf(SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model'] != '', SpanAttributes['llm.response.model'], SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model']) AS BilledModel,
+    SpanAttributes['gen_ai.response.id'] AS ResponseId,
+    multiIf(SpanAttributes['gen_ai.response.finish_reasons'] != '', SpanAttributes['gen_ai.response.finish_reasons'], SpanAttributes['gen_ai.response.finish_reason'] != '', SpanAttributes['gen_ai.response.finish_reason'], SpanAttributes['llm.response.finish_reason']) AS FinishReasons,
+    multiIf(SpanAttributes['route'] != '', SpanAttributes['route'], SpanAttributes['http.route'] != '', SpanAttributes['http.route'], SpanAttributes['url.template']) AS Route,
+    multiIf(SpanAttributes['customer_tier'] != '', SpanAttributes['customer_tier'], SpanAttributes['customer.tier']) AS Tier,
+    multiIf(SpanAttributes['enduser.id'] != '', SpanAttributes['enduser.id'], SpanAttributes['user.id'] != '', SpanAttributes['user.id'], SpanAttributes['enduser.pseudo.id']) AS User,
+    multiIf(SpanAttributes['gen_ai.conversation.id'] != '', SpanAttributes['gen_ai.conversation.id'], SpanAttributes['gen_ai.thread.id']) AS ConversationId,
+    multiIf(SpanAttributes['session.id'] != '', SpanAttributes['session.id'], SpanAttributes['gen_ai.session.id'] != '', SpanAttributes['gen_ai.session.id'], SpanAttributes['gen_ai.conversation.id'] != '', SpanAttributes['gen_ai.conversation.id'], SpanAttributes['gen_ai.thread.id']) AS SessionId,
+    multiIf(SpanAttributes['gen_ai.agent.name'] != '', SpanAttributes['gen_ai.agent.name'], SpanAttributes['gen_ai.agent.id']) AS AgentName,
+    SpanAttributes['gen_ai.agent.version'] AS AgentVersion,
+    multiIf(SpanAttributes['gen_ai.tool.name'] != '', SpanAttributes['gen_ai.tool.name'], SpanAttributes['tool.name']) AS ToolName,
+    multiIf(SpanAttributes['gen_ai.prompt.name'] != '', SpanAttributes['gen_ai.prompt.name'], SpanAttributes['prompt.name'] != '', SpanAttributes['prompt.name'], SpanAttributes['traceloop.prompt.key'] != '', SpanAttributes['traceloop.prompt.key'], SpanAttributes['langfuse.prompt.name']) AS PromptName,
+    multiIf(SpanAttributes['gen_ai.prompt.version'] != '', SpanAttributes['gen_ai.prompt.version'], SpanAttributes['prompt.version'] != '', SpanAttributes['prompt.version'], SpanAttributes['traceloop.prompt.version'] != '', SpanAttributes['traceloop.prompt.version'], SpanAttributes['langfuse.prompt.version']) AS PromptVersion,
+    Duration AS Duration,
+    if(SpanAttributes['agent.response_latency_ms'] != '', toFloat64OrZero(SpanAttributes['agent.response_latency_ms']), Duration / 1000000) AS LatencyMs,
+    toFloat64OrZero(multiIf(SpanAttributes['gen_ai.response.time_to_first_chunk'] != '', SpanAttributes['gen_ai.response.time_to_first_chunk'], SpanAttributes['gen_ai.response.time_to_first_token'] != '', SpanAttributes['gen_ai.response.time_to_first_token'], SpanAttributes['gen_ai.server.time_to_first_token'] != '', SpanAttributes['gen_ai.server.time_to_first_token'], SpanAttributes['gen_ai.server.ttft'])) * 1000 AS FirstChunkMs,
+    least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.input_tokens'] != '', SpanAttributes['gen_ai.usage.input_tokens'], SpanAttributes['gen_ai.usage.prompt_tokens'] != '', SpanAttributes['gen_ai.usage.prompt_tokens'], SpanAttributes['llm.usage.prompt_tokens'] != '', SpanAttributes['llm.usage.prompt_tokens'], SpanAttributes['agent.input_tokens'])), 1000000000000) AS InputTokens,
+    least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.cache_read.input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_read.input_tokens'], SpanAttributes['gen_ai.usage.cache_read_input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_read_input_tokens'], SpanAttributes['gen_ai.usage.cached_tokens'])), 1000000000000) AS CachedTokens,
+    least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.cache_write.input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_write.input_tokens'], SpanAttributes['gen_ai.usage.cache_creation.input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_creation.input_tokens'], SpanAttributes['gen_ai.usage.cache_write_input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_write_input_tokens'], SpanAttributes['gen_ai.usage.cache_creation_input_tokens'])), 1000000000000) AS CacheWriteTokens,
+    least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.output_tokens'] != '', SpanAttributes['gen_ai.usage.output_tokens'], SpanAttributes['gen_ai.usage.completion_tokens'] != '', SpanAttributes['gen_ai.usage.completion_tokens'], SpanAttributes['llm.usage.completion_tokens'] != '', SpanAttributes['llm.usage.completion_tokens'], SpanAttributes['agent.output_tokens'])), 1000000000000) AS OutputTokens,
+    least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.reasoning.output_tokens'] != '', SpanAttributes['gen_ai.usage.reasoning.output_tokens'], SpanAttributes['gen_ai.usage.reasoning_tokens'])), 1000000000000) AS ReasoningTokens,
+    StatusCode = 'Error' OR SpanAttributes['error.type'] != '' OR SpanAttributes['agent.success'] = 'false' AS Failed,
+    multiIf(SpanAttributes['error.type'] != '', SpanAttributes['error.type'], StatusCode = 'Error' AND StatusMessage != '', substring(StatusMessage, 1, 200), StatusCode = 'Error' OR SpanAttributes['agent.success'] = 'false', 'unknown', '') AS ErrorType,
+    substringUTF8(multiIf(SpanAttributes['gen_ai.input.messages'] != '', SpanAttributes['gen_ai.input.messages'], SpanAttributes['gen_ai.prompt'] != '', SpanAttributes['gen_ai.prompt'], SpanAttributes['gen_ai.prompt.0.content'] != '', SpanAttributes['gen_ai.prompt.0.content'], SpanAttributes['llm.prompts.0.content'] != '', SpanAttributes['llm.prompts.0.content'], SpanAttributes['input.value']), 1, 200) AS PromptPreview,
+    substringUTF8(multiIf(SpanAttributes['gen_ai.output.messages'] != '', SpanAttributes['gen_ai.output.messages'], SpanAttributes['gen_ai.completion'] != '', SpanAttributes['gen_ai.completion'], SpanAttributes['gen_ai.completion.0.content'] != '', SpanAttributes['gen_ai.completion.0.content'], SpanAttributes['llm.completions.0.content'] != '', SpanAttributes['llm.completions.0.content'], SpanAttributes['output.value']), 1, 200) AS CompletionPreview,
+    IngestId AS IngestId,
+    Tenant AS Tenant
+FROM otel.otel_traces
+WHERE hasAny(mapKeys(SpanAttributes), ['gen_ai.operation.name', 'gen_ai.request.model', 'gen_ai.provider.name', 'gen_ai.system', 'gen_ai.tool.name', 'gen_ai.agent.name', 'llm.request.type', 'llm.model_name', 'agent.response_latency_ms', 'agent.output_tokens', 'agent.success']);
+
+-- 0011_add_tenant_to_views VIEW
+CREATE OR REPLACE VIEW otel.genai_evaluations AS
+SELECT
+    Timestamp,
+    toDateTime(Timestamp) AS Time,
+    TraceId,
+    SpanId,
+    ServiceName,
+    multiIf(ResourceAttributes['deployment.environment.name'] != '', ResourceAttributes['deployment.environment.name'], ResourceAttributes['deployment.environment']) AS Environment,
+    LogAttributes['gen_ai.response.id'] AS ResponseId,
+    LogAttributes['gen_ai.evaluation.name'] AS Name,
+    toFloat64OrNull(multiIf(LogAttributes['gen_ai.evaluation.score.value'] != '', LogAttributes['gen_ai.evaluation.score.value'], LogAttributes['gen_ai.evaluation.score'])) AS Score,
+    multiIf(LogAttributes['gen_ai.evaluation.score.label'] != '', LogAttributes['gen_ai.evaluation.score.label'], LogAttributes['gen_ai.evaluation.label']) AS Label,
+    substringUTF8(LogAttributes['gen_ai.evaluation.explanation'], 1, 200) AS Explanation,
+    IngestId,
+    Tenant
+FROM otel.otel_logs
+WHERE if(EventName != '', EventName, LogAttributes['event.name']) = 'gen_ai.evaluation.result';
+
+-- 0011_add_tenant_to_views VIEW
+CREATE OR REPLACE VIEW otel.genai_costs_1m AS
+SELECT Minute, Environment, ServiceName, Kind, Operation, Provider, Model, BilledModel, Route, Tier, Calls, InputTokens, CachedTokens, CacheWriteTokens, OutputTokens, ReasoningTokens, Tenant,
+    toString(Offers[At].4) AS Currency,
+    Offers[At].3 AS PriceVersion,
+    if(At = 0, NULL, (toDecimal128(InputTokens - least(InputTokens, CachedTokens + CacheWriteTokens), 0) * Offers[At].5
+        + toDecimal128(CachedTokens, 0) * Offers[At].6
+        + toDecimal128(CacheWriteTokens, 0) * Offers[At].7
+        + toDecimal128(OutputTokens - least(OutputTokens, ReasoningTokens), 0) * Offers[At].8
+        + toDecimal128(ReasoningTokens, 0) * Offers[At].9) * toDecimal128('0.000001', 6)) AS Cost,
+    toUInt64(if(At = 0, Calls, 0)) AS UnpricedCalls
+FROM
+(
+    SELECT Minute, Environment, ServiceName, Kind, Operation, Provider, Model, BilledModel, Route, Tier, Calls, InputTokens, CachedTokens, CacheWriteTokens, OutputTokens, ReasoningTokens, Tenant, Offers,
+        arrayFirstIndex((offer, at) -> offer.2 <= at, Offers, arrayResize([Minute], length(Offers), Minute)) AS At
+    FROM
+    (
+        SELECT Minute, Environment, ServiceName, Kind, Operation, Provider, Model, BilledModel, Route, Tier, Calls, InputTokens, CachedTokens, CacheWriteTokens, OutputTokens, ReasoningTokens, Tenant, Offers
+        FROM (SELECT Minute, Environment, ServiceName, Kind, Operation, Provider, Model, BilledModel, Route, Tier, toUInt64(Calls) AS Calls, toUInt64(InputTokens) AS InputTokens, toUInt64(CachedTokens) AS CachedTokens, toUInt64(CacheWriteTokens) AS CacheWriteTokens, toUInt64(OutputTokens) AS OutputTokens, toUInt64(ReasoningTokens) AS ReasoningTokens, Tenant FROM otel.genai_usage_1m WHERE Kind = 'model') AS calls
+        GLOBAL ANY LEFT JOIN
+        (SELECT Provider, BilledModel, Offers FROM otel.genai_model_prices) AS offers
+        USING (Provider, BilledModel)
+    ) AS joined
+) AS chosen;
+
+-- 0011_add_tenant_to_views VIEW
+CREATE OR REPLACE VIEW otel.genai_span_costs AS
+SELECT Timestamp, Time, TraceId, SpanId, ParentSpanId, SpanName, Environment, ServiceName, Kind, Operation, Provider, Model, BilledModel, Route, Tier, User, ConversationId, SessionId, AgentName, PromptName, PromptVersion, ResponseId, LatencyMs, FirstChunkMs, Failed, InputTokens, CachedTokens, CacheWriteTokens, OutputTokens, ReasoningTokens, Tenant,
+    toString(Offers[At].4) AS Currency,
+    Offers[At].3 AS PriceVersion,
+    if(At = 0, NULL, (toDecimal128(InputTokens - least(InputTokens, CachedTokens + CacheWriteTokens), 0) * Offers[At].5
+        + toDecimal128(CachedTokens, 0) * Offers[At].6
+        + toDecimal128(CacheWriteTokens, 0) * Offers[At].7
+        + toDecimal128(OutputTokens - least(OutputTokens, ReasoningTokens), 0) * Offers[At].8
+        + toDecimal128(ReasoningTokens, 0) * Offers[At].9) * toDecimal128('0.000001', 6)) AS Cost,
+    toUInt64(if(At = 0, 1, 0)) AS UnpricedCalls
+FROM
+(
+    SELECT Timestamp, Time, TraceId, SpanId, ParentSpanId, SpanName, Environment, ServiceName, Kind, Operation, Provider, Model, BilledModel, Route, Tier, User, ConversationId, SessionId, AgentName, PromptName, PromptVersion, ResponseId, LatencyMs, FirstChunkMs, Failed, InputTokens, CachedTokens, CacheWriteTokens, OutputTokens, ReasoningTokens, Tenant, Offers,
+        arrayFirstIndex((offer, at) -> offer.2 <= at, Offers, arrayResize([Time], length(Offers), Time)) AS At
+    FROM
+    (
+        SELECT Timestamp, Time, TraceId, SpanId, ParentSpanId, SpanName, Environment, ServiceName, Kind, Operation, Provider, Model, BilledModel, Route, Tier, User, ConversationId, SessionId, AgentName, PromptName, PromptVersion, ResponseId, LatencyMs, FirstChunkMs, Failed, InputTokens, CachedTokens, CacheWriteTokens, OutputTokens, ReasoningTokens, Tenant, Offers
+        FROM (SELECT Timestamp, Time, TraceId, SpanId, ParentSpanId, SpanName, Environment, ServiceName, Kind, Operation, Provider, Model, BilledModel, Route, Tier, User, ConversationId, SessionId, AgentName, PromptName, PromptVersion, ResponseId, LatencyMs, FirstChunkMs, Failed, InputTokens, CachedTokens, CacheWriteTokens, OutputTokens, ReasoningTokens, Tenant FROM otel.genai_spans WHERE Kind = 'model') AS calls
+        GLOBAL ANY LEFT JOIN
+        (SELECT Provider, BilledModel, Offers FROM otel.genai_model_prices) AS offers
+        USING (Provider, BilledModel)
+    ) AS joined
+) AS chosen;
+
+-- 0011_add_tenant_to_views VIEW
+CREATE OR REPLACE VIEW otel.otel_metrics AS
+SELECT
+    'gauge' AS Kind,
+    ServiceName,
+    MetricName,
+    MetricDescription,
+    MetricUnit,
+    ResourceAttributes,
+    ScopeName,
+    ScopeVersion,
+    Attributes,
+    StartTimeUnix,
+    TimeUnix,
+    Flags,
+    CAST(Value AS Nullable(Float64)) AS Value,
+    CAST(NULL AS Nullable(UInt64)) AS Count,
+    CAST(NULL AS Nullable(Float64)) AS Sum,
+    CAST(NULL AS Nullable(Float64)) AS Min,
+    CAST(NULL AS Nullable(Float64)) AS Max,
+    CAST(NULL AS Nullable(Int32)) AS AggregationTemporality,
+    CAST(NULL AS Nullable(Bool)) AS IsMonotonic,
+    IngestId,
+    Tenant
+FROM otel.otel_metrics_gauge
+UNION ALL
+SELECT
+    'sum' AS Kind,
+    ServiceName,
+    MetricName,
+    MetricDescription,
+    MetricUnit,
+    ResourceAttributes,
+    ScopeName,
+    ScopeVersion,
+    Attributes,
+    StartTimeUnix,
+    TimeUnix,
+    Flags,
+    CAST(Value AS Nullable(Float64)) AS Value,
+    CAST(NULL AS Nullable(UInt64)) AS Count,
+    CAST(NULL AS Nullable(Float64)) AS Sum,
+    CAST(NULL AS Nullable(Float64)) AS Min,
+    CAST(NULL AS Nullable(Float64)) AS Max,
+    CAST(AggregationTemporality AS Nullable(Int32)) AS AggregationTemporality,
+    CAST(IsMonotonic AS Nullable(Bool)) AS IsMonotonic,
+    IngestId,
+    Tenant
+FROM otel.otel_metrics_sum
+UNION ALL
+SELECT
+    'histogram' AS Kind,
+    ServiceName,
+    MetricName,
+    MetricDescription,
+    MetricUnit,
+    ResourceAttributes,
+    ScopeName,
+    ScopeVersion,
+    Attributes,
+    StartTimeUnix,
+    TimeUnix,
+    Flags,
+    CAST(NULL AS Nullable(Float64)) AS Value,
+    CAST(Count AS Nullable(UInt64)) AS Count,
+    CAST(Sum AS Nullable(Float64)) AS Sum,
+    CAST(Min AS Nullable(Float64)) AS Min,
+    CAST(Max AS Nullable(Float64)) AS Max,
+    CAST(AggregationTemporality AS Nullable(Int32)) AS AggregationTemporality,
+    CAST(NULL AS Nullable(Bool)) AS IsMonotonic,
+    IngestId,
+    Tenant
+FROM otel.otel_metrics_histogram
+UNION ALL
+SELECT
+    'exponential_histogram' AS Kind,
+    ServiceName,
+    MetricName,
+    MetricDescription,
+    MetricUnit,
+    ResourceAttributes,
+    ScopeName,
+    ScopeVersion,
+    Attributes,
+    StartTimeUnix,
+    TimeUnix,
+    Flags,
+    CAST(NULL AS Nullable(Float64)) AS Value,
+    CAST(Count AS Nullable(UInt64)) AS Count,
+    CAST(Sum AS Nullable(Float64)) AS Sum,
+    CAST(Min AS Nullable(Float64)) AS Min,
+    CAST(Max AS Nullable(Float64)) AS Max,
+    CAST(AggregationTemporality AS Nullable(Int32)) AS AggregationTemporality,
+    CAST(NULL AS Nullable(Bool)) AS IsMonotonic,
+    IngestId,
+    Tenant
+FROM otel.otel_metrics_exponential_histogram
+UNION ALL
+SELECT
+    'summary' AS Kind,
+    ServiceName,
+    MetricName,
+    MetricDescription,
+    MetricUnit,
+    ResourceAttributes,
+    ScopeName,
+    ScopeVersion,
+    Attributes,
+    StartTimeUnix,
+    TimeUnix,
+    Flags,
+    CAST(NULL AS Nullable(Float64)) AS Value,
+    CAST(Count AS Nullable(UInt64)) AS Count,
+    CAST(Sum AS Nullable(Float64)) AS Sum,
+    CAST(NULL AS Nullable(Float64)) AS Min,
+    CAST(NULL AS Nullable(Float64)) AS Max,
+    CAST(NULL AS Nullable(Int32)) AS AggregationTemporality,
+    CAST(NULL AS Nullable(Bool)) AS IsMonotonic,
+    IngestId,
+    Tenant
+FROM otel.otel_metrics_summary;
+
+-- 0012_add_content_attributes LOCAL
 ALTER TABLE otel.otel_traces_local
     ADD COLUMN IF NOT EXISTS ContentAttributes Map(LowCardinality(String), String) CODEC(ZSTD(3));
 
--- 0011_add_content_attributes LOCAL
+-- 0012_add_content_attributes LOCAL
 ALTER TABLE otel.otel_logs_local
     ADD COLUMN IF NOT EXISTS ContentAttributes Map(LowCardinality(String), String) CODEC(ZSTD(3));
 
--- 0011_add_content_attributes LOCAL
+-- 0012_add_content_attributes LOCAL
+ALTER TABLE otel.genai_content_local
+    ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0012_add_content_attributes LOCAL
 ALTER TABLE otel.genai_content_of_spans_mv MODIFY QUERY
 SELECT
     Timestamp,
@@ -992,11 +1287,12 @@ SELECT
     multiIf(ContentAttributes['gen_ai.system_instructions'] != '', ContentAttributes['gen_ai.system_instructions'], ContentAttributes['gen_ai.system_instruction'] != '', ContentAttributes['gen_ai.system_instruction'], SpanAttributes['gen_ai.system_instructions'] != '', SpanAttributes['gen_ai.system_instructions'], SpanAttributes['gen_ai.system_instruction']) AS SystemInstructions,
     multiIf(ContentAttributes['gen_ai.input.messages'] != '', ContentAttributes['gen_ai.input.messages'], ContentAttributes['gen_ai.prompt'] != '', ContentAttributes['gen_ai.prompt'], ContentAttributes['gen_ai.prompt.0.content'] != '', ContentAttributes['gen_ai.prompt.0.content'], ContentAttributes['llm.prompts.0.content'] != '', ContentAttributes['llm.prompts.0.content'], ContentAttributes['input.value'] != '', ContentAttributes['input.value'], SpanAttributes['gen_ai.input.messages'] != '', SpanAttributes['gen_ai.input.messages'], SpanAttributes['gen_ai.prompt'] != '', SpanAttributes['gen_ai.prompt'], SpanAttributes['gen_ai.prompt.0.content'] != '', SpanAttributes['gen_ai.prompt.0.content'], SpanAttributes['llm.prompts.0.content'] != '', SpanAttributes['llm.prompts.0.content'], SpanAttributes['input.value']) AS Input,
     multiIf(ContentAttributes['gen_ai.output.messages'] != '', ContentAttributes['gen_ai.output.messages'], ContentAttributes['gen_ai.completion'] != '', ContentAttributes['gen_ai.completion'], ContentAttributes['gen_ai.completion.0.content'] != '', ContentAttributes['gen_ai.completion.0.content'], ContentAttributes['llm.completions.0.content'] != '', ContentAttributes['llm.completions.0.content'], ContentAttributes['output.value'] != '', ContentAttributes['output.value'], SpanAttributes['gen_ai.output.messages'] != '', SpanAttributes['gen_ai.output.messages'], SpanAttributes['gen_ai.completion'] != '', SpanAttributes['gen_ai.completion'], SpanAttributes['gen_ai.completion.0.content'] != '', SpanAttributes['gen_ai.completion.0.content'], SpanAttributes['llm.completions.0.content'] != '', SpanAttributes['llm.completions.0.content'], SpanAttributes['output.value']) AS Output,
-    IngestId
+    IngestId,
+    Tenant
 FROM otel.otel_traces_local
 WHERE hasAny(mapKeys(SpanAttributes), ['gen_ai.system_instructions', 'gen_ai.system_instruction', 'gen_ai.input.messages', 'gen_ai.prompt', 'gen_ai.prompt.0.content', 'llm.prompts.0.content', 'input.value', 'gen_ai.output.messages', 'gen_ai.completion', 'gen_ai.completion.0.content', 'llm.completions.0.content', 'output.value']) OR hasAny(mapKeys(ContentAttributes), ['gen_ai.system_instructions', 'gen_ai.system_instruction', 'gen_ai.input.messages', 'gen_ai.prompt', 'gen_ai.prompt.0.content', 'llm.prompts.0.content', 'input.value', 'gen_ai.output.messages', 'gen_ai.completion', 'gen_ai.completion.0.content', 'llm.completions.0.content', 'output.value']);
 
--- 0011_add_content_attributes LOCAL
+-- 0012_add_content_attributes LOCAL
 ALTER TABLE otel.genai_content_of_logs_mv MODIFY QUERY
 SELECT
     Timestamp,
@@ -1007,19 +1303,24 @@ SELECT
     multiIf(ContentAttributes['gen_ai.system_instructions'] != '', ContentAttributes['gen_ai.system_instructions'], ContentAttributes['gen_ai.system_instruction'] != '', ContentAttributes['gen_ai.system_instruction'], LogAttributes['gen_ai.system_instructions'] != '', LogAttributes['gen_ai.system_instructions'], LogAttributes['gen_ai.system_instruction']) AS SystemInstructions,
     if(multiIf(ContentAttributes['gen_ai.input.messages'] != '', ContentAttributes['gen_ai.input.messages'], ContentAttributes['gen_ai.prompt'] != '', ContentAttributes['gen_ai.prompt'], ContentAttributes['gen_ai.prompt.0.content'] != '', ContentAttributes['gen_ai.prompt.0.content'], ContentAttributes['llm.prompts.0.content'] != '', ContentAttributes['llm.prompts.0.content'], ContentAttributes['input.value'] != '', ContentAttributes['input.value'], LogAttributes['gen_ai.input.messages'] != '', LogAttributes['gen_ai.input.messages'], LogAttributes['gen_ai.prompt'] != '', LogAttributes['gen_ai.prompt'], LogAttributes['gen_ai.prompt.0.content'] != '', LogAttributes['gen_ai.prompt.0.content'], LogAttributes['llm.prompts.0.content'] != '', LogAttributes['llm.prompts.0.content'], LogAttributes['input.value']) = '' AND startsWith(if(EventName != '', EventName, LogAttributes['event.name']), 'gen_ai.') AND endsWith(if(EventName != '', EventName, LogAttributes['event.name']), '.message') AND NOT if(EventName != '', EventName, LogAttributes['event.name']) IN ('gen_ai.choice', 'gen_ai.assistant.message'), if(Body != '', Body, ContentAttributes['body']), multiIf(ContentAttributes['gen_ai.input.messages'] != '', ContentAttributes['gen_ai.input.messages'], ContentAttributes['gen_ai.prompt'] != '', ContentAttributes['gen_ai.prompt'], ContentAttributes['gen_ai.prompt.0.content'] != '', ContentAttributes['gen_ai.prompt.0.content'], ContentAttributes['llm.prompts.0.content'] != '', ContentAttributes['llm.prompts.0.content'], ContentAttributes['input.value'] != '', ContentAttributes['input.value'], LogAttributes['gen_ai.input.messages'] != '', LogAttributes['gen_ai.input.messages'], LogAttributes['gen_ai.prompt'] != '', LogAttributes['gen_ai.prompt'], LogAttributes['gen_ai.prompt.0.content'] != '', LogAttributes['gen_ai.prompt.0.content'], LogAttributes['llm.prompts.0.content'] != '', LogAttributes['llm.prompts.0.content'], LogAttributes['input.value'])) AS Input,
     if(multiIf(ContentAttributes['gen_ai.output.messages'] != '', ContentAttributes['gen_ai.output.messages'], ContentAttributes['gen_ai.completion'] != '', ContentAttributes['gen_ai.completion'], ContentAttributes['gen_ai.completion.0.content'] != '', ContentAttributes['gen_ai.completion.0.content'], ContentAttributes['llm.completions.0.content'] != '', ContentAttributes['llm.completions.0.content'], ContentAttributes['output.value'] != '', ContentAttributes['output.value'], LogAttributes['gen_ai.output.messages'] != '', LogAttributes['gen_ai.output.messages'], LogAttributes['gen_ai.completion'] != '', LogAttributes['gen_ai.completion'], LogAttributes['gen_ai.completion.0.content'] != '', LogAttributes['gen_ai.completion.0.content'], LogAttributes['llm.completions.0.content'] != '', LogAttributes['llm.completions.0.content'], LogAttributes['output.value']) = '' AND if(EventName != '', EventName, LogAttributes['event.name']) IN ('gen_ai.choice', 'gen_ai.assistant.message'), if(Body != '', Body, ContentAttributes['body']), multiIf(ContentAttributes['gen_ai.output.messages'] != '', ContentAttributes['gen_ai.output.messages'], ContentAttributes['gen_ai.completion'] != '', ContentAttributes['gen_ai.completion'], ContentAttributes['gen_ai.completion.0.content'] != '', ContentAttributes['gen_ai.completion.0.content'], ContentAttributes['llm.completions.0.content'] != '', ContentAttributes['llm.completions.0.content'], ContentAttributes['output.value'] != '', ContentAttributes['output.value'], LogAttributes['gen_ai.output.messages'] != '', LogAttributes['gen_ai.output.messages'], LogAttributes['gen_ai.completion'] != '', LogAttributes['gen_ai.completion'], LogAttributes['gen_ai.completion.0.content'] != '', LogAttributes['gen_ai.completion.0.content'], LogAttributes['llm.completions.0.content'] != '', LogAttributes['llm.completions.0.content'], LogAttributes['output.value'])) AS Output,
-    IngestId
+    IngestId,
+    Tenant
 FROM otel.otel_logs_local
 WHERE hasAny(mapKeys(LogAttributes), ['gen_ai.system_instructions', 'gen_ai.system_instruction', 'gen_ai.input.messages', 'gen_ai.prompt', 'gen_ai.prompt.0.content', 'llm.prompts.0.content', 'input.value', 'gen_ai.output.messages', 'gen_ai.completion', 'gen_ai.completion.0.content', 'llm.completions.0.content', 'output.value']) OR hasAny(mapKeys(ContentAttributes), ['gen_ai.system_instructions', 'gen_ai.system_instruction', 'gen_ai.input.messages', 'gen_ai.prompt', 'gen_ai.prompt.0.content', 'llm.prompts.0.content', 'input.value', 'gen_ai.output.messages', 'gen_ai.completion', 'gen_ai.completion.0.content', 'llm.completions.0.content', 'output.value']) OR startsWith(if(EventName != '', EventName, LogAttributes['event.name']), 'gen_ai.') AND endsWith(if(EventName != '', EventName, LogAttributes['event.name']), '.message') OR if(EventName != '', EventName, LogAttributes['event.name']) IN ('gen_ai.choice', 'gen_ai.assistant.message');
 
--- 0011_add_content_attributes DISTRIBUTED
+-- 0012_add_content_attributes DISTRIBUTED
 ALTER TABLE otel.otel_traces
     ADD COLUMN IF NOT EXISTS ContentAttributes Map(LowCardinality(String), String) CODEC(ZSTD(3));
 
--- 0011_add_content_attributes DISTRIBUTED
+-- 0012_add_content_attributes DISTRIBUTED
 ALTER TABLE otel.otel_logs
     ADD COLUMN IF NOT EXISTS ContentAttributes Map(LowCardinality(String), String) CODEC(ZSTD(3));
 
--- 0011_add_content_attributes VIEW
+-- 0012_add_content_attributes DISTRIBUTED
+ALTER TABLE otel.genai_content
+    ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0012_add_content_attributes VIEW
 CREATE OR REPLACE VIEW otel.genai_spans AS
 SELECT
     Timestamp AS Timestamp,
@@ -1059,7 +1360,8 @@ SELECT
     multiIf(SpanAttributes['error.type'] != '', SpanAttributes['error.type'], StatusCode = 'Error' AND StatusMessage != '', substring(StatusMessage, 1, 200), StatusCode = 'Error' OR SpanAttributes['agent.success'] = 'false', 'unknown', '') AS ErrorType,
     substringUTF8(multiIf(ContentAttributes['gen_ai.input.messages'] != '', ContentAttributes['gen_ai.input.messages'], ContentAttributes['gen_ai.prompt'] != '', ContentAttributes['gen_ai.prompt'], ContentAttributes['gen_ai.prompt.0.content'] != '', ContentAttributes['gen_ai.prompt.0.content'], ContentAttributes['llm.prompts.0.content'] != '', ContentAttributes['llm.prompts.0.content'], ContentAttributes['input.value'] != '', ContentAttributes['input.value'], SpanAttributes['gen_ai.input.messages'] != '', SpanAttributes['gen_ai.input.messages'], SpanAttributes['gen_ai.prompt'] != '', SpanAttributes['gen_ai.prompt'], SpanAttributes['gen_ai.prompt.0.content'] != '', SpanAttributes['gen_ai.prompt.0.content'], SpanAttributes['llm.prompts.0.content'] != '', SpanAttributes['llm.prompts.0.content'], SpanAttributes['input.value']), 1, 200) AS PromptPreview,
     substringUTF8(multiIf(ContentAttributes['gen_ai.output.messages'] != '', ContentAttributes['gen_ai.output.messages'], ContentAttributes['gen_ai.completion'] != '', ContentAttributes['gen_ai.completion'], ContentAttributes['gen_ai.completion.0.content'] != '', ContentAttributes['gen_ai.completion.0.content'], ContentAttributes['llm.completions.0.content'] != '', ContentAttributes['llm.completions.0.content'], ContentAttributes['output.value'] != '', ContentAttributes['output.value'], SpanAttributes['gen_ai.output.messages'] != '', SpanAttributes['gen_ai.output.messages'], SpanAttributes['gen_ai.completion'] != '', SpanAttributes['gen_ai.completion'], SpanAttributes['gen_ai.completion.0.content'] != '', SpanAttributes['gen_ai.completion.0.content'], SpanAttributes['llm.completions.0.content'] != '', SpanAttributes['llm.completions.0.content'], SpanAttributes['output.value']), 1, 200) AS CompletionPreview,
-    IngestId AS IngestId
+    IngestId AS IngestId,
+    Tenant AS Tenant
 FROM otel.otel_traces
 WHERE hasAny(mapKeys(SpanAttributes), ['gen_ai.operation.name', 'gen_ai.request.model', 'gen_ai.provider.name', 'gen_ai.system', 'gen_ai.tool.name', 'gen_ai.agent.name', 'llm.request.type', 'llm.model_name', 'agent.response_latency_ms', 'agent.output_tokens', 'agent.success']);
 

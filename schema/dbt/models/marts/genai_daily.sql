@@ -1,8 +1,9 @@
 {{ config(order_by='(day, service, model)', unique_key='day') }}
 
--- Days by service, model and tier, from the rollup: it outlives the spans.
+-- Days by tenant, service, model and tier, from the rollup: it outlives the spans.
 SELECT
     toDate(Minute) AS day,
+    Tenant AS tenant,
     ServiceName AS service,
     Environment AS environment,
     Provider AS provider,
@@ -19,4 +20,4 @@ FROM {{ source('telemetry', 'genai_costs_1m') }}
 {% if is_incremental() %}
 WHERE Minute >= toDateTime(today() - {{ var('lookback_days') }})
 {% endif %}
-GROUP BY day, service, environment, provider, model, tier, currency
+GROUP BY day, tenant, service, environment, provider, model, tier, currency

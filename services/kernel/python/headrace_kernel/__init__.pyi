@@ -34,7 +34,7 @@ class BlockBuilder:
     def append_within(
         self, payloads: Sequence[bytes], tenants: Sequence[bytes], max_block_bytes: int
     ) -> tuple[int, list[tuple[int, str, str]]]:
-        """As `append_many`, until a block of several payloads would be larger.
+        """As `append_many`, until a block's body would be longer, before compression.
 
         `tenants`: one for each payload, or none. Returns how many payloads were taken, and the
         rejected ones among them.

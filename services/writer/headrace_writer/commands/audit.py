@@ -158,7 +158,9 @@ class _Auditor:
             result.partitions += partitions
             for one in partitions:
                 result.findings += one.findings
-            expected = audit.expected_blocks(rows)
+            stored = audit.expected_blocks(rows)
+            result.findings += audit.on_unknown_shards(stored, len(self._shards))
+            expected = {t: found for t, found in stored.items() if t.shard < len(self._shards)}
             result.blocks += sum(map(len, expected.values()))
             result.rows += sum(b.rows for blocks in expected.values() for b in blocks.values())
             result.findings += self._rows(signal, expected, view)

@@ -14,7 +14,9 @@ from headrace_schema.columns import TABLES_BY_SIGNAL, insert_layout
 from headrace_writer import wiring
 from headrace_writer.commands.options import milliseconds, moment, signal_of
 from headrace_writer.config import Settings
+from headrace_writer.core.block import Signal
 from headrace_writer.core.decode import load_backend
+from headrace_writer.core.request_records import RequestRecords
 from headrace_writer.core.salvage import narrow, readable
 from headrace_writer.errors import ConfigError
 from headrace_writer.shell.dead_letter_reader import DeadLetterReader, Letter
@@ -99,9 +101,17 @@ def described(letter: Letter) -> dict[str, Any]:
         "offset": letter.source_offset,
         "table": letter.target.table if letter.target else None,
         "shard": letter.target.shard if letter.target else None,
+        "records": letter.records,
         "bytes": len(letter.value),
         "replayed": letter.replayed,
     }
+
+
+def _of_piece(signal: Signal, letter: Letter) -> bytes:
+    """The message, or of one that was stored in pieces the piece that a block lacks."""
+    if letter.records is None:
+        return letter.value
+    return RequestRecords(signal, letter.value).request(*letter.records)
 
 
 def _list(letters: list[Letter], *, as_json: bool) -> int:
@@ -150,7 +160,7 @@ def _replay(args: argparse.Namespace, reader: DeadLetterReader, settings: Settin
         layouts = {name: insert_layout(name, "modern") for name in TABLES_BY_SIGNAL[signal]}
         return narrow(
             signal,
-            letter.value,
+            _of_piece(signal, letter),
             letter.target,
             lambda: backend.builder(signal, layouts, letter.shards, "none"),
         )

@@ -20,6 +20,7 @@ Kind = Literal[
     "doubled_rows",
     "replica_behind",
     "replica_silent",
+    "shard_unknown",
     "unexplained_rows",
 ]
 
@@ -47,7 +48,7 @@ class LedgerRange:
     """How many new IngestIds its blocks needed altogether."""
     verified: bool
     blocks: Mapping[Target, tuple[int, int]]
-    """Target → (IngestId, rows)."""
+    """Target → (IngestId, rows). Blocks of one table on one shard are numbered as pieces."""
     plan: str
     """The plan's text, from which the blocks can be built again."""
 
@@ -197,17 +198,34 @@ class Expected:
 
 
 def expected_blocks(rows: Iterable[LedgerRange]) -> dict[Target, dict[int, Expected]]:
-    """Every block of the ledger rows: target → IngestId → block. Empty ones are left out."""
+    """Every block of the ledger rows: target → IngestId → block, all pieces of a table on a shard
+    together. Empty ones are left out."""
     found: dict[Target, dict[int, Expected]] = {}
     for row in rows:
         for target, (ingest_id, count) in row.blocks.items():
             if not count:
                 continue
-            of_target = found.setdefault(target, {})
+            of_target = found.setdefault(target.whole, {})
             known = of_target.get(ingest_id)
             ranges = (*(known.ranges if known else ()), (row.place, row.start, row.end))
-            of_target[ingest_id] = Expected(target, ingest_id, count, ranges)
+            of_target[ingest_id] = Expected(target.whole, ingest_id, count, ranges)
     return found
+
+
+def on_unknown_shards(
+    blocks: Mapping[Target, Mapping[int, Expected]], shards: int
+) -> list[Finding]:
+    """Findings for the blocks that nobody counts: those on shards beyond the ones named."""
+    return [
+        Finding(
+            "shard_unknown",
+            table=target.table,
+            shard=target.shard,
+            note=f"{len(found)} blocks not counted: clickhouse_shards names {shards} shards",
+        )
+        for target, found in sorted(blocks.items())
+        if target.shard >= shards
+    ]
 
 
 def judge(block: Expected, counts: Mapping[str, int | None]) -> list[Finding]:

@@ -2,15 +2,17 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from clickhouse_cityhash.cityhash import CityHash64
 
 from headrace_writer.core.backlog import Message
-from headrace_writer.core.block import Block, BlockBuilder, Target
+from headrace_writer.core.block import Block, BlockBuilder, NewBuilder, Target
 from headrace_writer.core.delivery import Encoding
 from headrace_writer.core.delivery_plan import Plan, Range
+from headrace_writer.core.pieces import cut, piece_blocks
+from headrace_writer.errors import Poison
 
 # Messages are decoded in slices of about this many payload bytes, so that a batch can be closed
 # between them. The smallest record takes two bytes: 1 MiB holds at most 524,288 rows.
@@ -25,8 +27,6 @@ MASK = (1 << 64) - 1
 # memory at both ends, by every replica.
 MAX_BLOCK_BYTES = 64 << 20
 
-NewBuilder = Callable[[], BlockBuilder]
-
 
 @dataclass(frozen=True, slots=True)
 class BadMessage:
@@ -37,19 +37,22 @@ class BadMessage:
     detail: str
     target: Target | None = None
     """The block that went without it; None when no record of it is stored anywhere."""
+    records: tuple[int, int] | None = None
+    """Its records [first, end) of which that block would hold some; None for all."""
 
 
 class BlockLimits(NamedTuple):
-    """How large a new batch's blocks may grow. One message may exceed them alone."""
+    """How large a new batch's blocks may grow."""
 
     rows: int = MAX_BATCH_ROWS
-    """Of all blocks."""
+    """Of all blocks; the last slice of messages may exceed them."""
     bytes: int = MAX_BLOCK_BYTES
-    """Of each block's columns."""
+    """Of each block's body, before compression."""
 
 
 NEW_BATCH = BlockLimits()
-# What is planned is built whole, also under rules or encoders that make larger blocks of it.
+# What is planned is built as it was planned, also under rules or encoders that make larger blocks
+# of it.
 UNLIMITED = BlockLimits(sys.maxsize, sys.maxsize)
 
 
@@ -76,6 +79,10 @@ class Decoded:
     builder: BlockBuilder
     bad: list[BadMessage]
     messages: list[Message]
+    repaired: int = 0
+    """Strings whose invalid UTF-8 was replaced."""
+    acted: list[int] = field(default_factory=list)
+    """What each guardrail did, in the order of the signal's rules."""
 
 
 def payload_hash(messages: Sequence[Message]) -> int:
@@ -124,26 +131,68 @@ def decode(
 
     `positions` is where each partition's range starts: offsets between it and the first message
     hold nothing (compaction, transaction markers). Returns the batch and the messages that did not
-    fit into its limits.
+    fit into its limits: all of them where a block cannot hold the first one, which `decode_alone`
+    takes.
     """
+    repaired, counts = builder.replaced_utf8, builder.rule_counts
     taken, bad = append(builder, messages, origin.limits)
     used = list(messages[:taken])
-    ends = {message.partition: message.offset + 1 for message in used}
+    plan = replace(
+        _plan_of(used, positions, origin, planned_at_ms),
+        rows=dict(builder.pending()),
+        rejected=len(bad),
+    )
+    acted = [now - before for now, before in zip(builder.rule_counts, counts, strict=True)]
+    decoded = Decoded(plan, builder, bad, used, builder.replaced_utf8 - repaired, acted)
+    return decoded, list(messages[taken:])
+
+
+def decode_alone(
+    message: Message, position: int, origin: Origin, new_builder: NewBuilder, planned_at_ms: int
+) -> Decoded:
+    """As `decode`, for a message that a block cannot hold: cut into pieces, or refused."""
+    plan = _plan_of([message], {message.partition: position}, origin, planned_at_ms)
+    limit = origin.limits.bytes
+    try:
+        done = cut(message, limit, new_builder)
+    except Poison as poison:
+        plan = replace(plan, rejected=1, unfit_bytes=limit)
+        bad = [BadMessage(message, poison.reason, poison.detail)]
+        return Decoded(plan, new_builder(), bad, [message])
+    plan = replace(plan, rows=done.rows, cuts=done.records)
+    return Decoded(plan, new_builder(), [], [message], done.repaired, done.acted)
+
+
+def decode_again(plan: Plan, messages: Sequence[Message], new_builder: NewBuilder) -> Decoded:
+    """A planned batch whose messages were read again. What each of them becomes, the plan says."""
+    builder = new_builder()
+    bad: list[BadMessage] = []
+    if plan.unfit_bytes:
+        detail = f"it does not fit into blocks of block_max_bytes ({plan.unfit_bytes})"
+        bad = [BadMessage(messages[-1], "too_large", f"{detail}: raise block_max_bytes")]
+    elif not plan.cuts:
+        _, bad = append(builder, messages)
+    return Decoded(plan, builder, bad, list(messages))
+
+
+def _plan_of(
+    messages: Sequence[Message], positions: Mapping[int, int], origin: Origin, planned_at_ms: int
+) -> Plan:
+    """A plan without rows."""
+    ends = {message.partition: message.offset + 1 for message in messages}
     sizes = dict.fromkeys(ends, 0)
-    for message in used:
+    for message in messages:
         sizes[message.partition] += len(message.value)
-    plan = Plan(
+    return Plan(
         topic_id=origin.topic_id,
         ranges=tuple(Range(p, positions[p], end) for p, end in sorted(ends.items())),
         shards=origin.shards,
         fingerprint=origin.fingerprint,
-        payload_hash=payload_hash(used),
+        payload_hash=payload_hash(messages),
         planned_at_ms=planned_at_ms,
-        rows=dict(builder.pending()),
+        rows={},
         sizes=tuple(nbytes for _, nbytes in sorted(sizes.items())),
-        rejected=len(bad),
     )
-    return Decoded(plan, builder, bad, used), list(messages[taken:])
 
 
 def blocks_of(plan: Plan, messages: Sequence[Message], new_builder: NewBuilder) -> list[Block]:
@@ -151,6 +200,11 @@ def blocks_of(plan: Plan, messages: Sequence[Message], new_builder: NewBuilder) 
 
     A block with exclusions is built apart from the others, without the messages it excludes.
     """
+    if plan.unfit_bytes:
+        return []
+    if plan.cuts:
+        (message,) = messages
+        return piece_blocks(plan, message, new_builder)
     apart = {exclusion.target for exclusion in plan.excluded}
     blocks = _build(plan, messages, new_builder, lambda target: target not in apart)
     for target in sorted(apart):

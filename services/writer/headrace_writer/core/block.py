@@ -5,7 +5,7 @@ Both decoders, the Rust kernel (`headrace_kernel`) and the readable oracle
 Nothing here knows Kafka, ClickHouse connections, clocks or settings.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
@@ -20,10 +20,17 @@ Layout = Sequence[tuple[str, str]]
 
 
 class Target(NamedTuple):
-    """Where a block goes: a table (plain name, without `_local`) on one shard (from 0)."""
+    """Where a block goes: a table (plain name, without `_local`) on one shard (from 0), and which
+    piece of its batch it holds, where that is cut into several."""
 
     table: str
     shard: int
+    piece: int = 0
+
+    @property
+    def whole(self) -> "Target":
+        """The table on the shard, whatever piece."""
+        return self._replace(piece=0)
 
 
 class Rejection(NamedTuple):
@@ -68,6 +75,10 @@ class BlockBuilder(Protocol):
     """
 
     @property
+    def signal(self) -> Signal:
+        """Whose requests it takes."""
+
+    @property
     def rows(self) -> int:
         """Rows pending over all targets."""
 
@@ -92,8 +103,8 @@ class BlockBuilder(Protocol):
     def append_within(
         self, payloads: Sequence[bytes], tenants: Sequence[bytes], max_block_bytes: int
     ) -> tuple[int, list[Rejection]]:
-        """As `append_many`, until a block of several payloads would hold more bytes (of columns,
-        before compression). Returns how many payloads were taken; a first one always is.
+        """As `append_many`, until a block's body would be longer (in bytes, before compression).
+        Returns how many payloads were taken: none where a block cannot hold the first one.
 
         `tenants`: what each payload's message names (UTF-8, or empty); or none at all.
         """
@@ -107,6 +118,9 @@ class BlockBuilder(Protocol):
         `ingest_ids` names every pending target; a missing one raises KeyError and keeps
         the pending rows.
         """
+
+
+NewBuilder = Callable[[], BlockBuilder]
 
 
 class DecoderBackend(Protocol):

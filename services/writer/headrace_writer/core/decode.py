@@ -45,8 +45,9 @@ class Loaded:
 class _NativeBuilder:
     """`BlockBuilder` over the kernel's plain tuples."""
 
-    def __init__(self, inner: "headrace_kernel.BlockBuilder") -> None:
+    def __init__(self, inner: "headrace_kernel.BlockBuilder", signal: Signal) -> None:
         self._inner = inner
+        self.signal = signal
 
     @property
     def rows(self) -> int:
@@ -77,11 +78,11 @@ class _NativeBuilder:
         return [(Target(*target), rows) for target, rows in self._inner.pending()]
 
     def finish(self, ingest_ids: Mapping[Target, int]) -> list[Block]:
-        # A Target is a tuple, so the kernel's (table, shard) finds its IngestId.
+        ids = {(target.table, target.shard): number for target, number in ingest_ids.items()}
         return [
             Block(Target(table, shard), rows, ingest_id, body, raw, min_time, max_time)
             for table, shard, rows, ingest_id, body, raw, min_time, max_time in self._inner.finish(
-                ingest_ids
+                ids
             )
         ]
 
@@ -114,7 +115,7 @@ class NativeBackend:
             inner = self._kernel.builder(signal, layouts, shards, compression, treated)
         except self._kernel.LayoutError as error:
             raise LayoutError(str(error)) from error
-        return _NativeBuilder(inner)
+        return _NativeBuilder(inner, signal)
 
 
 def native_backend() -> NativeBackend:

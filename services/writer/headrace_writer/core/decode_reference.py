@@ -86,9 +86,11 @@ class ReferenceBuilder:
             if table not in layouts:
                 raise LayoutError(f"table {table}: no header given, its rows would have no place")
         self._columns = {table: plan(table, layout) for table, layout in layouts.items()}
+        self.signal: Signal = signal
         self._sources = {table: sources(columns) for table, columns in self._columns.items()}
         self._content = [name.encode() for name in treatment.content]
         self._message, self._rows = _SIGNALS[signal]
+        self._head = max(map(_head_bytes, self._columns.values()))
         self._shards = shards
         self._compression = compression
         self._limits = limits or Limits()
@@ -132,15 +134,15 @@ class ReferenceBuilder:
         return len(payloads), rejections
 
     def _append(self, payload: bytes, tenant: bytes, max_block_bytes: int) -> bool:
-        """All rows of a payload, or none. False: they would make a block too large."""
+        """All rows of a payload, or none. False: a block would become too large."""
         message = self._message()
         replaced = parse(message, bytes(payload))
         decoded = list(self._measured(message, tenant))
         sizes: Counter[Target] = Counter()
         for target, _, _, size in decoded:
             sizes[target] += size
-        before = {target: pending.nbytes for target, pending in self._pending.items()}
-        if before and any(before.get(t, 0) + size > max_block_bytes for t, size in sizes.items()):
+        before = Counter({target: pending.nbytes for target, pending in self._pending.items()})
+        if any(size > max_block_bytes - self._head for size in (sizes + before).values()):
             return False
         for target, time_ns, values, size in decoded:
             pending = self._pending.setdefault(target, _Pending())
@@ -215,6 +217,13 @@ class ReferenceBuilder:
             min_time_ns=min(pending.times),
             max_time_ns=max(pending.times),
         )
+
+
+def _head_bytes(columns: Sequence[Column]) -> int:
+    """Bytes of a block's body besides its rows, at most."""
+    empty = block(0, [(one.name, one.type_name, one.codec, []) for one in columns])
+    # Flags, count of keys and count of values of a column's keys and of its values.
+    return len(empty) + len(columns) * 2 * 24 + 10
 
 
 def _show(column: Column, row: Row) -> Any:

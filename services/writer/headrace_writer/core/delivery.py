@@ -47,6 +47,7 @@ from headrace_writer.core.delivery_effects import (
 )
 from headrace_writer.core.delivery_plan import Plan, PlanUnreadable, decode_plan
 from headrace_writer.core.delivery_survey import (
+    Survey,
     ask,
     look_before_insert,
     named,
@@ -71,10 +72,15 @@ class Encoding(NamedTuple):
         """The one that a plan was made with."""
         return cls(plan.fingerprint, plan.shards)
 
+    def reaches(self, plan: Plan) -> bool:
+        """Whether all shards of the plan's blocks are there: more may have come since, but none
+        of these may have gone."""
+        return all(target.shard < self.shards for target in plan.rows)
+
     def builds(self, plan: Plan) -> bool:
-        """Whether the plan's blocks come out as they were planned. Rows go to as many shards as
-        there were then, so shards may have been added, but not removed."""
-        return plan.fingerprint == self.fingerprint and plan.shards <= self.shards
+        """Whether the plan's blocks come out as they were planned. Rows are spread over as many
+        shards as there were then."""
+        return plan.fingerprint == self.fingerprint and self.reaches(plan)
 
 
 class Void:
@@ -107,6 +113,8 @@ class Intact:
 
 def repair(plan: Plan, today: Encoding) -> Steps[Outcome | Intact]:
     """Insert what ClickHouse lacks of a batch that the ledger has. Nothing is doubled."""
+    if not today.reaches(plan):
+        return _too_few_shards(plan, today)
     survey = yield from take_survey(plan, frozenset(plan.rows))
     if survey.doubled:
         return Stopped(f"more rows than planned in {survey.doubled}: {named(plan)}")
@@ -114,6 +122,11 @@ def repair(plan: Plan, today: Encoding) -> Steps[Outcome | Intact]:
         return Intact(survey.silent)
     if survey.silent:
         return Stopped(f"a replica that may hold the rows does not answer: {named(plan)}")
+    return (yield from _mend(plan, survey, today))
+
+
+def _mend(plan: Plan, survey: Survey, today: Encoding) -> Steps[Outcome]:
+    """Insert what a survey without silence misses of a batch that the ledger has."""
     if not today.builds(plan):
         return (yield from _insert_anew(plan, plan.partitions, today))
     if survey.torn and (yield from ask(Expired(plan, 3), bool)):
@@ -205,6 +218,13 @@ def _readable_plan(position: Position | None) -> Plan | None:
         return None
 
 
+def _too_few_shards(plan: Plan, today: Encoding) -> Stopped:
+    return Stopped(
+        f"planned on {plan.shards} shards, and clickhouse_shards names {today.shards}: finish it "
+        f"by a writer with the longer list: {named(plan)}"
+    )
+
+
 def _position_after(outcome: Outcome | Void, plan: Plan, partition: int) -> Recovered:
     if isinstance(outcome, Stored):
         return plan.ends[partition]
@@ -213,6 +233,10 @@ def _position_after(outcome: Outcome | Void, plan: Plan, partition: int) -> Reco
 
 def _resolve(plan: Plan, mine: tuple[int, ...], today: Encoding) -> Steps[Outcome | Void]:
     """Finish a plan found on assignment."""
+    if not today.reaches(plan):
+        # What a shard that is not named holds nobody can say. To wait for it would stop every
+        # partition of this process.
+        return _too_few_shards(plan, today)
     everywhere = yield from ask(Committed(plan.partitions), dict)
     valid = True
     for partition in plan.partitions:
@@ -260,7 +284,7 @@ def _insert_anew(plan: Plan, mine: tuple[int, ...], today: Encoding) -> Steps[Ou
     yield from ask(TablesUnchanged(), object)
     why = "a replica that may hold rows of an older encoding"
     survey = yield from patient_survey(plan, frozenset(plan.rows), why)
-    if survey.torn or plan.shards > today.shards:
+    if survey.torn:
         return Stopped(f"{BuildProblem.FORMAT_CHANGED.value}: {named(plan)}")
     if not survey.missing:
         return (yield from _finish(plan, verified=True))

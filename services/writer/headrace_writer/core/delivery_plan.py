@@ -9,12 +9,15 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from headrace_writer.core.block import Target
 from headrace_writer.errors import Fatal
 
-PLAN_VERSION = 1
+# Of plans that name pieces or a message that does not fit; of all others it is 1, which releases
+# before 2026-11-24 read, too.
+PLAN_VERSION = 2
 
 # Kafka's default offset.metadata.max.bytes is 4,096, and confluent-kafka appends a NUL.
 MAX_PLAN_BYTES = 4095
@@ -63,6 +66,10 @@ class Plan:
     """What the server refused: these messages' rows are left out of these blocks."""
     revisions: Mapping[Target, int] = field(default_factory=dict)
     """Blocks whose first IngestId is burnt (acknowledged as duplicate, yet nowhere present)."""
+    cuts: tuple[int, ...] = ()
+    """Records in each piece of the only message, which no single block may hold; () for whole."""
+    unfit_bytes: int = 0
+    """The limit of a block under which the only message was refused; it is among `rejected`."""
 
     @property
     def partitions(self) -> tuple[int, ...]:
@@ -76,8 +83,17 @@ class Plan:
     def starts(self) -> dict[int, int]:
         return {r.partition: r.start for r in self.ranges}
 
+    @property
+    def pieces(self) -> list[tuple[int, int]]:
+        """The records [first, end) of each piece."""
+        ends = list(accumulate(self.cuts))
+        return list(zip([0, *ends], ends, strict=False))
+
     def ingest_id(self, target: Target, revision: int | None = None) -> int:
-        """The block's IngestId (UInt64): also its deduplication token, also its row marker."""
+        """The block's IngestId (UInt64): also its deduplication token, also its row marker.
+
+        A piece's is a function of its place in the message: another cut is another block.
+        """
         text = json.dumps(
             [
                 self.topic_id,
@@ -85,7 +101,7 @@ class Plan:
                 [e[1:] for e in self.excluded if e.target == target],
                 self.shards,
                 self.payload_hash,
-                target,
+                [*target[:2], *(self.pieces[target.piece] if self.cuts else ())],
                 self.revisions.get(target, 0) if revision is None else revision,
             ],
             separators=(",", ":"),
@@ -98,11 +114,13 @@ class Plan:
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
     def same_batch(self, other: "Plan") -> bool:
-        """Whether both describe the same messages (revisions may differ)."""
-        return (self.topic_id, self.ranges, self.payload_hash) == (
+        """Whether both describe the same blocks (revisions may differ): the same messages on as
+        many shards. One that was refused may have been planned anew on more."""
+        return (self.topic_id, self.ranges, self.payload_hash, self.shards) == (
             other.topic_id,
             other.ranges,
             other.payload_hash,
+            other.shards,
         )
 
     def merged(self, other: "Plan") -> "Plan":
@@ -135,7 +153,7 @@ class Plan:
     def encode(self) -> str:
         """Commit metadata. Raises Fatal when the broker would refuse its length."""
         document: dict[str, Any] = {
-            "v": PLAN_VERSION,
+            "v": PLAN_VERSION if self.cuts or self.unfit_bytes else 1,
             "id": self.topic_id,
             "r": self.ranges,
             "s": self.shards,
@@ -147,18 +165,22 @@ class Plan:
         tables = sorted({target.table for target in self.rows})
         document["b"] = tables
         # A table is named once: with 5 metric tables on 16 shards, names would not fit.
-        document["n"] = [[tables.index(t.table), t.shard, n] for t, n in sorted(self.rows.items())]
+
+        def named(target: Target) -> list[int]:
+            place = [tables.index(target.table), target.shard]
+            return [*place, target.piece] if self.cuts else place
+
+        document["n"] = [[*named(target), n] for target, n in sorted(self.rows.items())]
         if self.rejected:
             document["d"] = self.rejected
         if self.excluded:
-            document["x"] = [
-                [tables.index(target.table), target.shard, *run]
-                for target, *run in _runs(self.excluded)
-            ]
+            document["x"] = [[*named(target), *run] for target, *run in _runs(self.excluded)]
         if self.revisions:
-            document["u"] = [
-                [tables.index(t.table), t.shard, n] for t, n in sorted(self.revisions.items())
-            ]
+            document["u"] = [[*named(t), n] for t, n in sorted(self.revisions.items())]
+        if self.cuts:
+            document["c"] = self.cuts
+        if self.unfit_bytes:
+            document["o"] = self.unfit_bytes
         text = json.dumps(document, separators=(",", ":"))
         if len(text) > MAX_PLAN_BYTES:
             msg = (
@@ -186,9 +208,9 @@ def decode_plan(metadata: str) -> Plan | None:
         return None
     try:
         document = json.loads(metadata)
-        if document["v"] != PLAN_VERSION:
+        if document["v"] not in (1, PLAN_VERSION):
             msg = (
-                f"the committed plan has version {document['v']}, this writer reads "
+                f"the committed plan has version {document['v']}, this writer reads up to "
                 f"{PLAN_VERSION}: finish it with the release that wrote it"
             )
             raise PlanUnreadable(msg)
@@ -200,15 +222,17 @@ def decode_plan(metadata: str) -> Plan | None:
             fingerprint=document["f"],
             payload_hash=int(document["h"], 16),
             planned_at_ms=document["t"],
-            rows={Target(tables[t], s): n for t, s, n in document["n"]},
+            rows={Target(tables[t], *where): n for t, *where, n in document["n"]},
             rejected=document.get("d", 0),
             sizes=tuple(document.get("y", ())),
             excluded=tuple(
-                Exclusion(Target(tables[t], s), p, offset)
-                for t, s, p, first, last in document.get("x", ())
+                Exclusion(Target(tables[t], *where), p, offset)
+                for t, *where, p, first, last in document.get("x", ())
                 for offset in range(first, last + 1)
             ),
-            revisions={Target(tables[t], s): n for t, s, n in document.get("u", ())},
+            revisions={Target(tables[t], *where): n for t, *where, n in document.get("u", ())},
+            cuts=tuple(document.get("c", ())),
+            unfit_bytes=document.get("o", 0),
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:
         msg = f"commit metadata is not a plan ({error}): {metadata[:80]!r}"

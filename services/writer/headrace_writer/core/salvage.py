@@ -11,8 +11,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from headrace_writer.core.batch import NewBuilder
-from headrace_writer.core.block import Signal, Target
+from headrace_writer.core.block import NewBuilder, Signal, Target
 from headrace_writer.core.reference_wire import parse, pieces
 from headrace_writer.errors import Poison
 

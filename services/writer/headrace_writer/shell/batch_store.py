@@ -7,8 +7,8 @@ from typing import Protocol
 
 from headrace_writer.core import batch
 from headrace_writer.core.backlog import Message
-from headrace_writer.core.batch import BadMessage, Decoded, NewBuilder, Origin
-from headrace_writer.core.block import Block, BlockBuilder, Layout, Target
+from headrace_writer.core.batch import BadMessage, Decoded, Origin
+from headrace_writer.core.block import Block, BlockBuilder, Layout, NewBuilder, Target
 from headrace_writer.core.delivery_effects import BuildProblem, Inserted
 from headrace_writer.core.delivery_plan import Exclusion, Plan, Range
 from headrace_writer.core.guardrails import NOTHING, Rule, Treatment
@@ -121,15 +121,19 @@ class BatchStore:
         self, messages: Sequence[Message], positions: Mapping[int, int]
     ) -> tuple[Plan, list[Message]]:
         """Decode a new batch and plan it. Returns the plan and the messages that did not fit."""
-        builder = self._empty_builder()
-        repaired, counts = builder.replaced_utf8, builder.rule_counts
-        self._decoded, rest = batch.decode(
-            messages, positions, self.tables.origin, builder, int(self.clock.now() * 1000)
-        )
-        self.events.repaired(builder.replaced_utf8 - repaired)
-        acted = [now - before for now, before in zip(builder.rule_counts, counts, strict=True)]
-        self.events.guarded(self.tables.rules, acted)
-        return self._decoded.plan, rest
+        now_ms = int(self.clock.now() * 1000)
+        origin = self.tables.origin
+        decoded, rest = batch.decode(messages, positions, origin, self._empty_builder(), now_ms)
+        if messages and not decoded.messages:
+            # A block cannot hold the first one. The builder, which has tried, goes: its buffers
+            # are as large as that message.
+            first, *rest = messages
+            position = positions[first.partition]
+            decoded = batch.decode_alone(first, position, origin, self.tables.new_builder, now_ms)
+        self._decoded = decoded
+        self.events.repaired(decoded.repaired)
+        self.events.guarded(self.tables.rules, decoded.acted)
+        return decoded.plan, rest
 
     def _empty_builder(self) -> BlockBuilder:
         """The last batch's where it has no rows left: its buffers are as large as a batch needs,
@@ -157,7 +161,8 @@ class BatchStore:
 
     def _read_again(self, plan: Plan) -> BuildProblem | None:
         """Have the plan's messages at hand: from this batch if it is the one, else from Kafka."""
-        if self._decoded is not None and self._decoded.plan.same_batch(plan):
+        known = self._decoded.plan if self._decoded is not None else None
+        if known and known.same_batch(plan) and known.unfit_bytes == plan.unfit_bytes:
             return None
         try:
             messages = self.reader.read(plan)
@@ -165,9 +170,7 @@ class BatchStore:
             return BuildProblem.OFFSETS_GONE
         if batch.payload_hash(messages) != plan.payload_hash:
             return BuildProblem.PAYLOAD_CHANGED
-        builder = self.tables.builder_of(plan)()
-        _, bad = batch.append(builder, messages)
-        self._decoded = Decoded(plan, builder, bad, messages)
+        self._decoded = batch.decode_again(plan, messages, self.tables.builder_of(plan))
         return None
 
     def _keep(self, blocks: list[Block]) -> None:
@@ -216,6 +219,8 @@ class BatchStore:
         assert self._decoded is not None, "build() comes before insert()"
         gone = {(e.partition, e.offset) for e in plan.excluded if e.target == target}
         kept = [message for message in self._decoded.messages if message[:2] not in gone]
+        if plan.cuts:
+            return kept, 0
         counts = batch.rows_by_message(target, kept, self.tables.builder_of(plan))
         named = _ROW.search(self._refusals[target])
         if named and len(gone) < MOST_CULPRITS:
@@ -229,7 +234,7 @@ class BatchStore:
     def _insert_blocks(self, blocks: list[Block], deadline: Deadline) -> list[tuple[Target, str]]:
         outcomes = []
         for block in blocks:
-            table, shard = block.target
+            table, shard, _ = block.target
             begun = self.clock.monotonic()
             layout = self.tables.layouts[table]
             try:
@@ -267,7 +272,8 @@ class BatchStore:
                 at[e.partition, e.offset],
                 "refused_by_clickhouse",
                 self._refusals.get(e.target, f"{e.target.table} on shard {e.target.shard}"),
-                e.target,
+                e.target.whole,
+                plan.pieces[e.target.piece] if plan.cuts else None,
             )
             for e in plan.excluded
         ]

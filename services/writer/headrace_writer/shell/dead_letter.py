@@ -92,6 +92,9 @@ class DeadLetterTopic:
             origin["headrace.table"] = bad.target.table
             origin["headrace.shard"] = str(bad.target.shard)
             origin["headrace.shards"] = str(self._shards)
+        if bad.records is not None:
+            # Stored in pieces: the other pieces' records on that shard are there.
+            origin["headrace.records"] = "-".join(map(str, bad.records))
         return [(name, value.encode()) for name, value in origin.items()]
 
     def check(self) -> None:

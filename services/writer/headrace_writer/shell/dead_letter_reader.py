@@ -24,9 +24,10 @@ PROVENANCE = "headrace.replayed_from"
 # One transaction: few enough to be quick, many enough to cost little each.
 PER_TRANSACTION = 100
 
-
-Origin = tuple[str, int, int, int, Target | None]
-"""Topic, partition, offset and timestamp (ms) of a message, and the block that lacks it."""
+Records = tuple[int, int]
+Origin = tuple[str, int, int, int, Target | None, Records | None]
+"""Topic, partition, offset and timestamp (ms) of a message, the block that lacks it, and which
+records of it that would have held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class Letter:
     key: bytes | None
     value: bytes
     tenant: str = ""
+    records: Records | None = None
+    """The message's records [first, end) of which the block would have held some."""
     replayed: bool = False
 
     @property
@@ -56,13 +59,13 @@ class Letter:
         return f"{self.partition}/{self.offset}"
 
     @property
-    def origin(self) -> "Origin":
+    def origin(self) -> Origin:
         """A writer that died after sending sent it again: the same origin is the same letter.
 
         A topic that was created again has the same offsets, but not the same times.
         """
         place = self.topic, self.source_partition, self.source_offset
-        return *place, self.source_timestamp_ms, self.target
+        return *place, self.source_timestamp_ms, self.target, self.records
 
 
 class DeadLetterReader:
@@ -187,9 +190,12 @@ class DeadLetterReader:
 
 
 def _letter(message: KafkaMessage, headers: dict[str, str]) -> Letter:
-    target = None
+    target, records = None, None
     if "headrace.table" in headers:
         target = Target(headers["headrace.table"], int(headers["headrace.shard"]))
+    if "headrace.records" in headers:
+        first, _, end = headers["headrace.records"].partition("-")
+        records = int(first), int(end)
     return Letter(
         partition=message.partition() or 0,
         offset=message.offset() or 0,
@@ -205,6 +211,7 @@ def _letter(message: KafkaMessage, headers: dict[str, str]) -> Letter:
         key=message.key(),
         value=message.value() or b"",
         tenant=headers.get(TENANT, ""),
+        records=records,
     )
 
 

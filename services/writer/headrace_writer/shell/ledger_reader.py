@@ -1,5 +1,6 @@
 """Reading the ledger from every replica, and counting blocks' rows on every replica."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -160,10 +161,12 @@ def _parts(ids: Iterable[int]) -> list[str]:
 def _range(row: tuple[Any, ...]) -> LedgerRange:
     topic, topic_id, partition, start, end, planned, nbytes, rejected, excluded, verified = row[:10]
     tables, shards, ids, counts, revisions, plan = row[10:]
-    blocks = {
-        Target(table, shard): (number, count)
-        for table, shard, number, count in zip(tables, shards, ids, counts, strict=True)
-    }
+    blocks: dict[Target, tuple[int, int]] = {}
+    pieces: Counter[tuple[str, int]] = Counter()
+    for *place, number, count in zip(tables, shards, ids, counts, strict=True):
+        table, shard = place
+        blocks[Target(table, shard, pieces[table, shard])] = (number, count)
+        pieces[table, shard] += 1
     return LedgerRange(
         Place(topic, topic_id, partition),
         start,

@@ -136,7 +136,7 @@ class SignalLoop:
         self._at_once = at_once(messages) or self._at_once
         wanted = self._sequence.sift(messages, self.ownership.position, self._consumer.start)
         self._backlog.add(wanted, self._clock.monotonic())
-        self._metrics.fetched(wanted)
+        self._metrics.fetched(wanted, self._clock.now())
         self._flow()
         self._advance()
         if self._delivery is None:

@@ -110,7 +110,7 @@ class BatchTracer:
 
     def inserted(self, block: Block, seconds: float) -> None:
         if self._trace is not None:
-            table, shard = block.target
+            table, shard, _ = block.target
             about: dict[str, Value] = {
                 "db.system.name": "clickhouse",
                 "db.collection.name": table,

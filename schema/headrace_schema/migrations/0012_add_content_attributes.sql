@@ -1,5 +1,5 @@
 -- Prompts and completions apart from the record's other attributes, with a retention of their own;
--- see docs/genai.md and docs/decisions/0027.
+-- see docs/genai.md and docs/decisions/0028. What is copied has its tenant, as the rest has since 0011.
 
 -- LOCAL
 
@@ -8,6 +8,8 @@
 {change_local:otel_logs};
 
 -- LOCAL modern
+
+{change_local:genai_content};
 
 ALTER TABLE {table:genai_content_of_spans_mv} MODIFY QUERY
 {content:span local otel_traces};
@@ -20,6 +22,10 @@ ALTER TABLE {table:genai_content_of_logs_mv} MODIFY QUERY
 {change_distributed:otel_traces};
 
 {change_distributed:otel_logs};
+
+-- DISTRIBUTED modern
+
+{change_distributed:genai_content};
 
 -- VIEW modern
 
