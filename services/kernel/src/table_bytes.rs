@@ -1,6 +1,7 @@
 //! How large the pending rows are, and what a block of them would be at most.
 
 use super::{Column, Table};
+use crate::buffer::Offsets;
 use crate::layout::Source;
 use crate::map::Part;
 
