@@ -25,7 +25,7 @@ endif
 
 # A cluster is described in deploy/native/cluster.toml; these change it for one command:
 #   make cluster-up BROKERS=3 GATEWAYS=3 WRITERS_TRACES=2 OFFSET=1000 NAME=second
-export BROKERS PARTITIONS SHARDS REPLICAS GATEWAYS MIGRATE MERGE_ALL
+export BROKERS PARTITIONS SHARDS REPLICAS GATEWAYS MIGRATE RETENTION MERGE_ALL
 export WRITERS_TRACES WRITERS_METRICS WRITERS_LOGS BATCH_MAX_MIB INSERT_QUORUM TRACE_EVERY_S
 # Only from the command line: some shells carry a NAME of their own in the environment.
 ifeq ($(origin NAME),command line)
@@ -147,6 +147,13 @@ kube-e2e: setup ## the Helm chart in a real control plane (compiled once, a quar
 	@bash deploy/native/setup/helm.sh
 	@bash deploy/native/setup/kube.sh
 	@$(PYTHON) -m pytest tests/kube/e2e.py $(ARGS)
+
+.PHONY: kube-e2e-keda
+kube-e2e-keda: setup ## KEDA scales the chart's writers on the native cluster's real load (compiled once), twenty minutes
+	@bash deploy/native/setup/helm.sh
+	@bash deploy/native/setup/kube.sh
+	@bash deploy/native/setup/keda.sh
+	@$(PYTHON) -m pytest tests/kube/keda.py $(ARGS)
 
 .PHONY: alerts-fault-run
 alerts-fault-run: setup ## five faults against a real cluster; the right alerts fire, end, and no others; forty minutes

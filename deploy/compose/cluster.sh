@@ -14,7 +14,7 @@ die() {
 while IFS='=' read -r name _; do
   if [[ $name =~ ^[A-Z_]+$ && -z ${!name:-} ]]; then unset "$name"; fi
 done <"$here/.env"
-for name in BROKERS PARTITIONS SHARDS REPLICAS MIGRATE MERGE_ALL BATCH_MAX_MIB HEADRACE_CLUSTER HEADRACE_PORT_OFFSET; do
+for name in BROKERS PARTITIONS SHARDS REPLICAS MIGRATE RETENTION MERGE_ALL BATCH_MAX_MIB HEADRACE_CLUSTER HEADRACE_PORT_OFFSET; do
   [ -z "${!name:-}" ] || die "$name (NAME=, OFFSET=) is for the native cluster; deploy/compose/.env says what can be changed here."
 done
 

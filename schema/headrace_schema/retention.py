@@ -3,13 +3,14 @@
 A modern server gets a TTL. Parts that were written before it know nothing of it, so they are told
 (MATERIALIZE TTL, which with materialize_ttl_recalculate_only reads the columns of the TTL and
 rewrites nothing); then the server drops what is too old in the background. The legacy dialect has
-no TTL: days are dropped by statement, each time it is asked. The ledger is kept: a row per batch,
+no TTL: days are dropped by statement, each time it is asked; how long was asked for is noted beside
+the tables. The ledger is kept: a row per batch,
 without which nothing could be proven about what is left.
 """
 
 import re
 from calendar import monthrange
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -18,6 +19,7 @@ from headrace_schema.columns import TABLES, tables_of
 from headrace_schema.connection import Connection
 from headrace_schema.model import Dialect, Table
 from headrace_schema.render import Deployment, Topology
+from headrace_schema.retention_choices import CHOICES, Choice, choices, noting
 from headrace_schema.retention_rules import SERVICE, TENANT, Change, Rules, read, ttl
 from headrace_schema.runner import MigrationRefused
 
@@ -45,7 +47,7 @@ class Kept:
     signal: str
     table: str
     rules: Rules | None
-    """By its TTL; None for a TTL that somebody wrote by hand."""
+    """By its TTL, or as noted; None for a TTL that somebody wrote by hand."""
     ttl: str
     """As the server prints it."""
     oldest: date | None
@@ -54,6 +56,13 @@ class Kept:
     settings: Mapping[str, str]
     policy: str
     """Storage policy."""
+    at_ms: int = 0
+    """When that was noted (ms since 1970); 0 where a TTL says it."""
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nobody has said how long."""
+        return self.rules == Rules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,7 @@ class Step:
     deletes: str = ""
     """In words; empty when it deletes nothing."""
     each_replica: bool = False
-    """Settings belong to a replica; all else is replicated within its shard."""
+    """Settings and notes belong to a replica; all else is replicated within its shard."""
 
 
 def local(table: str, topology: Topology) -> str:
@@ -94,6 +103,7 @@ def kept(connection: Connection, deployment: Deployment) -> list[Kept]:
             f"WHERE database = '{deployment.database}'"
         )
     }
+    noted = {} if modern else choices(connection, deployment.database)
     found = []
     for table in kept_tables(deployment.dialect):
         name = local(table.name, deployment.topology)
@@ -105,10 +115,15 @@ def kept(connection: Connection, deployment: Deployment) -> list[Kept]:
         parts = partitions(connection, deployment.database, name)
         oldest = min((each.last_day for each in parts), default=None)
         size = sum(each.bytes for each in parts)
-        found.append(
-            Kept(table.kept_as, table.name, read(text), text, oldest, size, settings, policy)
-        )
-    return [*found, *_contents(connection, deployment, found)]
+        one = Kept(table.kept_as, table.name, read(text), text, oldest, size, settings, policy)
+        found.append(one)
+    found += _contents(connection, deployment, found)
+    return [_as_noted(one, noted) for one in found]
+
+
+def _as_noted(one: Kept, noted: Mapping[str, Choice]) -> Kept:
+    choice = noted.get(one.signal)
+    return replace(one, rules=Rules(choice.days), at_ms=choice.at_ms) if choice else one
 
 
 def _contents(connection: Connection, deployment: Deployment, tables: list[Kept]) -> list[Kept]:
@@ -149,10 +164,13 @@ def steps(
     `policy` is the storage policy that the tables of `changes` shall have; empty: as it is.
     Raises Unreachable, Refused, and MigrationRefused for what this deployment cannot do.
     """
-    today = (now or datetime.now(UTC)).date()
+    now = now or datetime.now(UTC)
+    today = now.date()
     for signal, asked in changes.items():
         _check_columns(signal, asked)
     found = kept(connection, deployment)
+    if deployment.dialect == "legacy":
+        yield from _note(deployment, found, changes, now)
     # Their rows must go by whole days.
     asked_for = changes.get("content", Change()).days is not None
     with_contents = {
@@ -160,6 +178,8 @@ def steps(
     }
     for one in found:
         change = changes.get(one.signal)
+        if change and change.where_unset and not one.untouched and deployment.dialect == "modern":
+            change = None
         if "." in one.table:
             yield from _keep_contents(connection, deployment, one, change, today)
             continue
@@ -195,6 +215,17 @@ def _keep_contents(
     is_old = one.oldest is not None and one.oldest < first_kept
     for sql in contents.ttl_statements(name, Rules(change.days), one.ttl):
         yield Step(one.table, sql, deletes if is_old and "MATERIALIZE" in sql else "")
+
+
+def _note(
+    deployment: Deployment, found: Sequence[Kept], changes: Mapping[str, Change], now: datetime
+) -> Iterator[Step]:
+    known = {one.signal: one.rules.days for one in found if one.rules is not None}
+    for signal, change in changes.items():
+        if change.days is not None and known.get(signal, change.days) != change.days:
+            choice = Choice(change.days, int(now.timestamp() * 1_000))
+            for sql in noting(deployment.database, signal, choice):
+                yield Step(CHOICES, sql, each_replica=True)
 
 
 def _check_columns(signal: str, change: Change) -> None:

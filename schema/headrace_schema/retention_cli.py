@@ -4,6 +4,7 @@ import argparse
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TextIO
 
@@ -21,14 +22,19 @@ from headrace_schema.command import (
 from headrace_schema.connection import Connect, Connection, Node
 from headrace_schema.render import Deployment
 from headrace_schema.retention import DEFAULT_DAYS, RAW, Kept, Step, kept, steps
+from headrace_schema.retention_defaults import Defaults, defaults, survey
 from headrace_schema.retention_rules import Change, Rules
 from headrace_schema.runner import MigrationRefused
 
 # Ten years. TTLs of DateTime columns end in 2106.
 MOST_DAYS = 3_652
 
+# Instead of a number of days: the usual ones, where nobody has said anything else.
+USUAL = "default"
+
 EXAMPLES = """examples:
   headrace retention show
+  headrace retention set --defaults --yes                  where nobody has said anything yet
   headrace retention set --traces 7d --logs 14d            what it would do
   headrace retention set --traces 7d --logs 14d --yes      do it
   headrace retention set --service checkout=30d --yes      one service's raw data for longer
@@ -44,6 +50,11 @@ def days(text: str) -> int:
         msg = f"{text!r} is no number of days: write 7d"
         raise argparse.ArgumentTypeError(msg)
     return int(match[1])
+
+
+def limit(text: str) -> int | str:
+    """`7d` or `default`. Raises argparse's error."""
+    return USUAL if text == USUAL else days(text)
 
 
 def override(text: str) -> tuple[str, int | None]:
@@ -84,17 +95,22 @@ def add_retention_parser(
         says="keep signals so long, without downtime",
         description="Whole days are dropped; nothing is rewritten, writers go on. With --service "
         "or --tenant each day's parts are rewritten once per different limit. On servers without "
-        "TTL (18.16) what is too old is dropped now: repeat it daily.",
+        "TTL (18.16) what is too old is dropped now: repeat `set --defaults --yes` daily, which "
+        "keeps to what was set last.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for signal, usual in DEFAULT_DAYS.items():
         change.add_argument(
             f"--{signal}",
-            type=days,
+            type=limit,
             metavar="DAYS",
-            help=f"such as {usual}d; left as it is without",
+            help=f"such as {usual}d; `{USUAL}` is {usual}d where nobody has set anything and no "
+            "row is older; left as it is without",
         )
+    change.add_argument(
+        "--defaults", action="store_true", help=f"`{USUAL}` for every signal that is not named"
+    )
     for flag in ("service", "tenant"):
         change.add_argument(
             f"--{flag}",
@@ -144,13 +160,11 @@ class _Command:
         self._tables = tables
         self._fleet = tables.fleet
         self._answer = answer
+        self._defaults = Defaults({}, {})
 
     def run(self) -> int:
-        if self._args.retention_action == "set" and not self._changes():
-            flags = ", ".join(f"--{signal}" for signal in DEFAULT_DAYS)
-            return self._answer.fail(
-                USAGE, f"give at least one of {flags}, --service, --tenant, --move-after"
-            )
+        if self._args.retention_action == "set" and (wrong := self._wrong()):
+            return self._answer.fail(USAGE, wrong)
         with self._tables as tables:
             tables.require()
             deployment = tables.deployment()
@@ -158,9 +172,28 @@ class _Command:
                 return self._show(deployment)
             return self._set(deployment)
 
+    def _wrong(self) -> str:
+        """Why `set` cannot be done as asked; empty when it can."""
+        args = self._args
+        if self._usual() and (args.service or args.tenant or args.move_after):
+            return "--service, --tenant and --move-after need days, not defaults: run set twice"
+        if not self._usual() and not self._changes():
+            flags = ", ".join(f"--{signal}" for signal in DEFAULT_DAYS)
+            return f"give at least one of {flags}, --defaults, --service, --tenant, --move-after"
+        return ""
+
+    def _usual(self) -> list[str]:
+        """The signals that are to be kept as long as is usual."""
+        named = {signal: getattr(self._args, signal) for signal in DEFAULT_DAYS}
+        otherwise = USUAL if self._args.defaults else None
+        return [signal for signal, limit in named.items() if (limit or otherwise) == USUAL]
+
     def _changes(self) -> dict[str, Change]:
         """What is asked, by signal."""
-        asked = {signal: getattr(self._args, signal) for signal in DEFAULT_DAYS}
+        asked = {
+            signal: None if (limit := getattr(self._args, signal)) == USUAL else limit
+            for signal in DEFAULT_DAYS
+        }
         moves = dict(self._args.move_after)
         services, tenants = dict(self._args.service), dict(self._args.tenant)
         found = {
@@ -183,6 +216,14 @@ class _Command:
         return UNREACHABLE if self._fleet.unreachable else OK
 
     def _set(self, deployment: Deployment) -> int:
+        if usual := self._usual():
+            found = survey(self._fleet, deployment)
+            if deployment.dialect == "legacy" and self._fleet.unreachable:
+                missing = "; ".join(f"{n}: {why}" for n, why in self._fleet.unreachable.items())
+                return self._answer.fail(
+                    UNREACHABLE, f"another limit may be noted where nobody answers: {missing}"
+                )
+            self._defaults = defaults(found, usual, datetime.now(UTC).date())
         work: list[tuple[Node, Step]] = []
         for shard in self._tables.shards():
             work += self._plan(shard, deployment)
@@ -203,9 +244,8 @@ class _Command:
             found: list[Step] = []
 
             def read(connection: Connection, found: list[Step] = found) -> None:
-                found += steps(
-                    connection, deployment, self._changes(), self._args.storage_policy or ""
-                )
+                asked = {**self._defaults.changes, **self._changes()}
+                found += steps(connection, deployment, asked, self._args.storage_policy or "")
 
             if self._fleet.attempt(node, read):
                 first = first or node
@@ -227,11 +267,14 @@ class _Command:
             lines.append("nothing to do")
         elif not self._args.yes:
             lines.append("nothing was done: add --yes")
+        left = dict(self._defaults.left)
+        lines += [f"left as they are: {signal}: {why}" for signal, why in left.items()]
         lines += [
             f"{node} does not answer ({why}): run it again when it is back"
             for node, why in lost.items()
         ]
-        self._answer.give({"done": self._args.yes, "steps": listed, "unreachable": lost}, lines)
+        document = {"done": self._args.yes, "steps": listed, "left": left, "unreachable": lost}
+        self._answer.give(document, lines)
 
 
 def _kept_lines(node: Node, listed: Sequence[Kept]) -> Iterator[str]:

@@ -67,6 +67,8 @@ class Change:
     """None for a service takes its override away."""
     tenants: Mapping[str, int | None] = field(default_factory=dict)
     move: tuple[int, str] | None = None
+    where_unset: bool = False
+    """Only for tables without a TTL."""
 
     def applied(self, rules: Rules) -> Rules:
         """The rules afterwards."""

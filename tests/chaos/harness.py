@@ -19,6 +19,7 @@ from chaos.fleet import SIGNALS, Fleet
 from headrace_writer import config
 from headrace_writer.commands.audit import run_audit
 from headrace_writer.core.block import Signal
+from headrace_writer.errors import HeadraceError
 from support.cluster import Cluster, running
 
 LOADGEN = Path(sys.executable).with_name("loadgen")
@@ -196,7 +197,10 @@ class Chaos:
             result.problems.append(f"{self.letters_missing:,} messages are not dead letters")
         result.writer_deaths = sum(len(one.ends) for one in self.fleet.writers) - deaths
         self._read_report(report, scenario, result)
-        self._audit(since, result)
+        try:
+            self._audit(since, result)
+        except HeadraceError as error:
+            result.problems.append(f"the audit cannot be made: {error}")
         if scenario.fault_point:
             died = {one.signal for one in self.fleet.writers if one.ends}
             result.problems += [

@@ -93,7 +93,7 @@ def test_contents_go_before_their_spans(kept: KeptDatabase, table: str) -> None:
     assert kept.retention("set", *limits_asked)[1]["steps"] == [], "asked again"
     assert migrate(kept.settings, "check")[0] == 0, "retention is no drift"
     shown = limits(kept.retention("show")[1])
-    assert shown[column] == (3 if kept.server.dialect == "modern" else None)
+    assert shown[column] == 3
     if kept.server.dialect == "legacy":
         return
     # What comes late and old loses its texts as well, without anybody asking.
@@ -253,8 +253,7 @@ def test_show_says_limits_and_oldest_days(kept: KeptDatabase) -> None:
     kept.retention("set", "--traces", "9d", "--yes")
     code, shown = kept.retention("show")
     assert code == 0
-    expected = 9 if kept.server.dialect == "modern" else None
-    assert limits(shown)["otel_traces"] == limits(shown)["otel_traces_trace_id_ts"] == expected
+    assert limits(shown)["otel_traces"] == limits(shown)["otel_traces_trace_id_ts"] == 9
     assert limits(shown)["otel_logs"] is None
     (tables,) = shown.values()
     (logs,) = (one for one in tables if one["table"] == "otel_logs")

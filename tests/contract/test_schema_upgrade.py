@@ -1,74 +1,19 @@
 """Upgrades from every earlier version, with rows in place and a writer that does not stop."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
-from clickhouse_driver import Client
 
-from headrace_loadgen.generate import SIGNALS, Generator
-from headrace_loadgen.profiles import PROFILES
+from headrace_loadgen.generate import SIGNALS
 from headrace_schema.check import differences
 from headrace_schema.columns import TABLES_BY_SIGNAL
 from headrace_schema.render import Deployment, migrations
 from headrace_schema.rollup_cli import add_rollup_parser, run_rollup
-from headrace_writer.core.block import Signal
-from support.decoders import KERNEL
-from support.raw_insert import insert_block, server_header
 from support.schema_command import answer
 from support.schema_server import CONNECT, MigrateSettings, SchemaServer, upgrade
+from support.schema_writer import Writer
 
 EARLIER = range(1, len(migrations(Deployment("embedded", "modern"))))
-RECORDS = 101
-"""Per request: the fewest that make points of every kind."""
-
-
-@dataclass
-class Writer:
-    """Does what the real one does: asks for the header, then sends a block that fits it."""
-
-    server: SchemaServer
-    rows: dict[str, int] = field(default_factory=dict)
-    requests: int = 0
-
-    def store(self, client: Client, signal: Signal) -> None:
-        """One request of loadgen."""
-        self.requests += 1
-        database = self.server.deployment.database
-        tables = TABLES_BY_SIGNAL[signal]
-        layouts = {table: server_header(client, f"{database}.{table}") for table in tables}
-        builder = KERNEL.builder(signal, layouts, 1, "none")
-        generator = Generator(signal, PROFILES["small"], "upgrade", RECORDS, seed=self.requests)
-        assert builder.append_many([generator.next().body]) == []
-        ids = {target: self.requests * 100 + i for i, (target, _) in enumerate(builder.pending())}
-        for block in builder.finish(ids):
-            insert_block(client, f"{database}.{block.target.table}", block.body)
-            table = block.target.table
-            self.rows[table] = self.rows.get(table, 0) + block.rows
-
-    @contextmanager
-    def running(self, signals: list[Signal]) -> Iterator[None]:
-        """Stores requests in a thread, one after another."""
-        stop, wrong = threading.Event(), []
-
-        def work() -> None:
-            try:
-                with self.server.client() as client:
-                    # Between two requests statements of the migration find their turn.
-                    while not stop.wait(0.1):
-                        for signal in signals:
-                            self.store(client, signal)
-            except Exception as error:
-                wrong.append(error)
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        yield
-        stop.set()
-        thread.join()
-        assert wrong == []
 
 
 def test_views_get_the_tenants_of_rows_that_are_there(modern: SchemaServer) -> None:

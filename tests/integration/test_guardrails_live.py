@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from headrace_schema.genai import expression
 from support import builders
 from support.cluster import Cluster
 from support.own_writer import OwnWriter, own_writer
@@ -85,17 +86,15 @@ def stored(writer: OwnWriter, name: str) -> tuple[str, str]:
     """Body and attribute of the one record that arrives, of a log with an address in both."""
     service = f"{writer.topic}-{name}"
     send(writer, service)
-    sql = (
-        "SELECT Body, LogAttributes.Value[indexOf(LogAttributes.Key, 'secret')] "
-        "FROM otel_logs WHERE ServiceName = %(service)s"
-    )
+    secret = expression("log[secret]", writer.cluster.dialect)
+    sql = f"SELECT Body, {secret} FROM otel_logs WHERE ServiceName = %(service)s"
     deadline = time.monotonic() + VISIBLE_WITHIN_S
     with writer.cluster.clickhouse() as client:
         while not (rows := client.execute(sql, {"service": service})):
             assert time.monotonic() < deadline, f"{service} is not stored"
             time.sleep(0.2)
-    ((body, secret),) = rows
-    return body, secret
+    ((body, found),) = rows
+    return body, found
 
 
 def wait_for(writer: OwnWriter, series: str) -> None:

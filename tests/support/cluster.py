@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 from clickhouse_driver import Client
@@ -21,6 +21,7 @@ from headrace_native.ports import taken
 from headrace_native.spec import load
 from headrace_native.supervise import Supervisor
 from headrace_native.up import up
+from headrace_schema.model import Dialect
 
 HEADRACE = Path(sys.executable).with_name("headrace")
 # Where these ports are taken, another instance elsewhere does as well.
@@ -58,18 +59,25 @@ class Cluster:
     def log_dir(self) -> Path:
         return self.layout.logs
 
-    def clickhouse(self, shard: int = 1, replica: int = 1) -> Client:
+    @property
+    def dialect(self) -> Dialect:
+        """What its servers speak."""
+        return cast("Dialect", self.json["clickhouse"]["dialect"])
+
+    def clickhouse(self, shard: int = 1, replica: int = 1, database: str = "") -> Client:
         """A connection to one server; both numbers count from 1. The caller disconnects."""
         host, _, port = self.json["clickhouse"]["shards"][shard - 1][replica - 1].partition(":")
-        return Client(host, port=int(port), database=self.json["clickhouse"]["database"])
+        return Client(
+            host, port=int(port), database=database or self.json["clickhouse"]["database"]
+        )
 
-    def headrace(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Run a headrace command with this cluster's settings."""
+    def headrace(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        """Run a headrace command with this cluster's settings, or those of `environment`."""
         # What tests are told by the environment (HEADRACE_TEST_PORT_OFFSET) is no setting of it.
         clean = {k: v for k, v in os.environ.items() if not k.startswith("HEADRACE_")}
         return subprocess.run(
             [HEADRACE, *arguments, "--config", self.layout.dir / "headrace.toml"],
-            capture_output=True, text=True, check=False, timeout=120, env=clean,
+            capture_output=True, text=True, check=False, timeout=120, env=clean | environment,
         )  # fmt: skip
 
     def pids(self) -> dict[str, int]:

@@ -1,7 +1,8 @@
 """A real Kubernetes control plane on loopback, and nodes that only say that pods run.
 
 The API server, the controllers and etcd are those of Kubernetes (deploy/native/kube); there is no
-kubelet and no container: `Nodes` binds pods and reports what a kubelet would if all went well.
+kubelet and no container: `Nodes` binds pods and reports what a kubelet would if all went well, or
+what somebody who really runs them says (`Runtime`).
 """
 
 import json
@@ -13,10 +14,10 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -27,6 +28,7 @@ BINARY = CACHE / "tools" / "headrace-kube"
 NODE = "paper"
 TOKEN = "paper"
 POLL_S = 0.3
+BEAT_S = 10.0
 CONTENT = {"POST": "application/json", "PATCH": "application/merge-patch+json"}
 # Its certificate is its own, and it listens on loopback alone.
 UNCHECKED = ssl._create_unverified_context()
@@ -42,6 +44,7 @@ class Kube:
     """kubectl and helm against one API server."""
 
     def __init__(self, kubeconfig: Path, port: int) -> None:
+        self.port = port
         self._server = f"https://127.0.0.1:{port}"
         self.environment = os.environ | {"KUBECONFIG": str(kubeconfig)}
         home = {"HELM_CACHE_HOME": str(KUBE / "home"), "HELM_CONFIG_HOME": str(KUBE / "home")}
@@ -84,21 +87,39 @@ class Kube:
         assert done.returncode == 0, done.stderr
 
 
-class Nodes:
-    """One node on paper: pods are bound to it, run at once, and those of Jobs succeed."""
+class Runtime(Protocol):
+    """Who runs pods. Asked again and again, so neither method waits."""
 
-    def __init__(self, kube: Kube) -> None:
+    def ready(self, pod: dict[str, Any]) -> bool:
+        """Whether a pod's containers are ready; begins them where they have not begun."""
+
+    def ended(self, pod: dict[str, Any]) -> bool:
+        """Whether nothing of a pod runs any more; asks it to end where nobody has."""
+
+
+class Paper:
+    """Every pod is ready at once, and gone at once."""
+
+    def ready(self, _: dict[str, Any]) -> bool:
+        return True
+
+    def ended(self, _: dict[str, Any]) -> bool:
+        return True
+
+
+class Nodes:
+    """One node on paper: pods are bound to it and begin at once, and those of Jobs succeed."""
+
+    def __init__(self, kube: Kube, runtime: Runtime | None = None) -> None:
         self._kube = kube
+        self._runtime = runtime or Paper()
+        self._since, self._due = _now(), 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
 
     def __enter__(self) -> "Nodes":
-        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}}
-        ready = {"type": "Ready", "status": "True", "reason": "Paper", "message": ""}
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        ready |= {"lastHeartbeatTime": stamp, "lastTransitionTime": stamp}
-        self._kube.apply(node)
-        self._kube.apply({**node, "status": {"conditions": [ready]}}, subresource="status")
+        self._kube.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}})
+        self._beat()
         self._thread.start()
         return self
 
@@ -106,8 +127,18 @@ class Nodes:
         self._stop.set()
         self._thread.join()
 
+    def _beat(self) -> None:
+        """A node that is not heard of for most of a minute is unreachable, and its pods unready."""
+        ready = {"type": "Ready", "status": "True", "reason": "Paper", "message": ""}
+        ready |= {"lastHeartbeatTime": _now(), "lastTransitionTime": self._since}
+        status = {"status": {"conditions": [ready]}}
+        self._kube.call("PATCH", f"/api/v1/nodes/{NODE}/status", status)
+        self._due = time.monotonic() + BEAT_S
+
     def _work(self) -> None:
         while not self._stop.wait(POLL_S):
+            if time.monotonic() >= self._due:
+                self._beat()
             for pod in self._kube.call("GET", "/api/v1/pods")["items"]:
                 self._advance(pod)
 
@@ -116,18 +147,31 @@ class Nodes:
         name, space = pod["metadata"]["name"], pod["metadata"]["namespace"]
         path = f"/api/v1/namespaces/{space}/pods/{name}"
         if pod["metadata"].get("deletionTimestamp"):
-            self._kube.call("DELETE", f"{path}?gracePeriodSeconds=0")
+            if self._runtime.ended(pod):
+                self._kube.call("DELETE", f"{path}?gracePeriodSeconds=0")
         elif "nodeName" not in pod["spec"]:
             target = {"apiVersion": "v1", "kind": "Node", "name": NODE}
             binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}}
             self._kube.call("POST", f"{path}/binding", {**binding, "target": target})
-        elif pod["status"].get("phase") == "Pending":
-            self._kube.call("PATCH", f"{path}/status", {"status": _status(pod)})
+        elif pod["status"].get("phase") in {"Pending", "Running"}:
+            ready = pod["spec"]["restartPolicy"] != "Never" and self._runtime.ready(pod)
+            if pod["status"]["phase"] == "Pending" or ready != _is_ready(pod):
+                self._kube.call("PATCH", f"{path}/status", {"status": _status(pod, ready)})
 
 
-def _status(pod: dict[str, Any]) -> dict[str, Any]:
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _is_ready(pod: dict[str, Any]) -> bool:
+    """As the controllers see it, who call the pods of a lost node unready themselves."""
+    conditions = pod["status"]["conditions"]
+    return all(each["status"] == "True" for each in conditions if each["type"] == "Ready")
+
+
+def _status(pod: dict[str, Any], ready: bool) -> dict[str, Any]:
     ends = pod["spec"]["restartPolicy"] == "Never"
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    now = _now()
     state = (
         {"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": now, "finishedAt": now}}
         if ends
@@ -135,14 +179,14 @@ def _status(pod: dict[str, Any]) -> dict[str, Any]:
     )
     return {
         "phase": "Succeeded" if ends else "Running",
-        "startTime": now,
+        "startTime": pod["status"].get("startTime", now),
         "conditions": [
-            {"type": kind, "status": "False" if ends else "True", "lastTransitionTime": now}
+            {"type": kind, "status": str(ready), "lastTransitionTime": now}
             for kind in ("Ready", "ContainersReady")
         ],
         "containerStatuses": [
             {"name": each["name"], "image": each["image"], "imageID": "", "restartCount": 0,
-             "ready": not ends, "started": not ends, "state": state}
+             "ready": ready, "started": ready, "state": state}
             for each in pod["spec"]["containers"]
         ],
     }  # fmt: skip
@@ -154,9 +198,10 @@ def control_plane(folder: Path) -> Iterator[Kube]:
     client, peer, secure, manager = (free_port() for _ in range(4))
     keys, tokens = folder / "sa.key", folder / "tokens"
     subprocess.run(["openssl", "genrsa", "-out", keys, "2048"], check=True, capture_output=True)
+    certify(folder / "proxy", "front-proxy")
     tokens.write_text(f"{TOKEN},admin,admin,system:masters\n")
     kubeconfig = folder / "kubeconfig"
-    kubeconfig.write_text(yaml.safe_dump(_kubeconfig(secure)))
+    kubeconfig.write_text(yaml.safe_dump(access(secure, TOKEN)))
     kube = Kube(kubeconfig, secure)
     with ExitStack() as processes:
         for command in (
@@ -171,40 +216,68 @@ def control_plane(folder: Path) -> Iterator[Kube]:
              f"--cert-dir={folder / 'certs'}", f"--token-auth-file={tokens}",
              "--service-cluster-ip-range=10.96.0.0/16",
              "--authorization-mode=RBAC", "--service-account-issuer=https://kubernetes.default.svc",
-             f"--service-account-key-file={keys}", f"--service-account-signing-key-file={keys}"],
+             f"--service-account-key-file={keys}", f"--service-account-signing-key-file={keys}",
+             # How it shows itself to API servers that it aggregates.
+             f"--requestheader-client-ca-file={folder / 'proxy' / 'ca.crt'}",
+             f"--proxy-client-cert-file={folder / 'proxy' / 'tls.crt'}",
+             f"--proxy-client-key-file={folder / 'proxy' / 'tls.key'}",
+             "--requestheader-username-headers=X-Remote-User",
+             "--requestheader-group-headers=X-Remote-Group",
+             "--requestheader-extra-headers-prefix=X-Remote-Extra-"],
             ["kube-controller-manager", f"--kubeconfig={kubeconfig}", "--bind-address=127.0.0.1",
              f"--secure-port={manager}", f"--cert-dir={folder / 'certs'}",
              f"--service-account-private-key-file={keys}", "--leader-elect=false"],
         ):  # fmt: skip
-            processes.enter_context(_process(command, folder / f"{command[0]}.log"))
+            log = folder / f"{command[0]}.log"
+            processes.enter_context(process([BINARY, *command], log))
             if command[0] == "kube-apiserver":
                 _until_ready(kube, folder)
         yield kube
 
 
-def _kubeconfig(port: int) -> dict[str, Any]:
+def access(port: int, token: str) -> dict[str, Any]:
+    """A kubeconfig."""
     cluster = {"server": f"https://127.0.0.1:{port}", "insecure-skip-tls-verify": True}
     return {
         "apiVersion": "v1", "kind": "Config", "current-context": "paper",
         "clusters": [{"name": "paper", "cluster": cluster}],
-        "users": [{"name": "admin", "user": {"token": TOKEN}}],
-        "contexts": [{"name": "paper", "context": {"cluster": "paper", "user": "admin"}}],
+        "users": [{"name": "bearer", "user": {"token": token}}],
+        "contexts": [{"name": "paper", "context": {"cluster": "paper", "user": "bearer"}}],
     }  # fmt: skip
 
 
 @contextmanager
-def _process(command: Sequence[str], log: Path) -> Iterator[None]:
+def process(
+    command: Sequence[str | Path], log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that runs until the end; `environment` is added to ours."""
     with log.open("w") as file:
-        process = subprocess.Popen([BINARY, *command], stdout=file, stderr=file)
+        running = subprocess.Popen(
+            command, stdout=file, stderr=file, env=os.environ | (environment or {})
+        )
         try:
-            yield
+            yield running
         finally:
-            process.terminate()
+            running.terminate()
             try:
-                process.wait(timeout=20)
+                running.wait(timeout=20)
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                running.kill()
+                running.wait()
+
+
+def certify(folder: Path, *names: str) -> None:
+    """ca.crt, tls.crt and tls.key in a new folder; the first name is the subject's, too."""
+    folder.mkdir()
+    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    alternatives = ",".join(f"DNS:{name}" for name in names)
+    for arguments in (
+        ["-subj", "/CN=paper", "-keyout", "ca.key", "-out", "ca.crt"],
+        ["-subj", f"/CN={names[0]}", "-keyout", "tls.key", "-out", "tls.crt",
+         "-CA", "ca.crt", "-CAkey", "ca.key", "-addext", f"subjectAltName={alternatives}",
+         "-addext", "basicConstraints=critical,CA:FALSE"],
+    ):  # fmt: skip
+        subprocess.run([*request, *arguments], check=True, capture_output=True, cwd=folder)
 
 
 def _until_ready(kube: Kube, folder: Path) -> None:

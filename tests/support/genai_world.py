@@ -343,6 +343,16 @@ class World:
         return found
 
 
+def prices_sql() -> Iterator[str]:
+    """Statements that store PRICES."""
+    for provider, model, since, version, *prices in PRICES:
+        decimals = ", ".join(f"toDecimal64('{price}', 6)" for price in prices)
+        yield (
+            f"INSERT INTO genai_prices ({PRICE_COLUMNS}) SELECT '{provider}', '{model}', "
+            f"toDateTime('{since} 00:00:00'), toUInt32({version}), 'USD', {decimals}"
+        )
+
+
 @contextmanager
 def world(server: SchemaServer, database: str) -> Iterator[World]:
     """The tables, filled as the writer fills them, with PRICES."""
@@ -354,11 +364,7 @@ def world(server: SchemaServer, database: str) -> Iterator[World]:
     store(into, server.dialect, "logs", records().SerializeToString())
     store(into, server.dialect, "metrics", histograms().SerializeToString())
     into.close()
-    for provider, model, since, version, *prices in PRICES:
-        decimals = ", ".join(f"toDecimal64('{price}', 6)" for price in prices)
-        made.rows(
-            f"INSERT INTO genai_prices ({PRICE_COLUMNS}) SELECT '{provider}', '{model}', "
-            f"toDateTime('{since} 00:00:00'), toUInt32({version}), 'USD', {decimals}"
-        )
+    for sql in prices_sql():
+        made.rows(sql)
     yield made
     made.rows(f"DROP DATABASE {database}")

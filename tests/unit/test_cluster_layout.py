@@ -2,14 +2,17 @@
 
 import configparser
 import itertools
+import subprocess
+import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import psutil
 import pytest
 
 from headrace_native import diagnose, render
 from headrace_native.errors import UsageError
-from headrace_native.layout import Layout
+from headrace_native.layout import DAILY, KEEP, Layout
 from headrace_native.spec import BOUNDS, OVERRIDES, load
 
 LARGEST = {
@@ -162,3 +165,41 @@ def test_writers_trace_through_the_gateways_unless_told_otherwise() -> None:
     assert endpoint(layout()) == "127.0.0.1:4317"
     assert endpoint(layout(TRACE_EVERY_S="0")) is None
     assert endpoint(Layout(load({}), token="secret")) is None, "they have no token"
+
+
+def test_days_that_are_over_are_dropped_daily_unless_told_otherwise() -> None:
+    daily = layout().components["retention"]
+    assert daily.command[2:] == KEEP
+    for variable in ("RETENTION", "MIGRATE"):
+        assert "retention" not in layout(**{variable: "0"}).components
+
+
+def test_daily_runs_a_day_later_and_ends(tmp_path: Path) -> None:
+    sleep = tmp_path / "sleep"
+    sleep.write_text(f"#!/bin/sh\necho $1 >{tmp_path}/slept\n")
+    sleep.chmod(0o755)
+    command = ["/bin/sh", str(DAILY), "/usr/bin/touch", str(tmp_path / "ran")]
+    subprocess.run(command, check=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, timeout=30)
+    assert (tmp_path / "slept").read_text() == "86400\n"
+    assert (tmp_path / "ran").exists()
+
+
+def test_daily_that_is_stopped_takes_its_sleep_along(tmp_path: Path) -> None:
+    (tmp_path / "sleep").write_text(f"#!/bin/sh\necho $$ >{tmp_path}/pid\nexec /bin/sleep 60\n")
+    (tmp_path / "sleep").chmod(0o755)
+    waiting = subprocess.Popen(
+        ["/bin/sh", str(DAILY), "/usr/bin/touch", str(tmp_path / "ran")],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+    )
+    pid = tmp_path / "pid"
+    deadline = time.monotonic() + 30
+    while not (pid.exists() and pid.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    waiting.terminate()
+    assert waiting.wait(30) == 0
+    asleep = int(pid.read_text())
+    while psutil.pid_exists(asleep) and psutil.Process(asleep).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "its sleep is left over"
+        time.sleep(0.02)
+    assert not (tmp_path / "ran").exists()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from headrace_writer import config, metrics, wiring
+from headrace_writer import config, metrics_page, wiring
 from headrace_writer.errors import ConfigError
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -163,4 +163,4 @@ def test_the_configuration_page_is_what_the_settings_say() -> None:
 
 
 def test_the_metrics_page_is_what_the_declarations_say() -> None:
-    assert (DOCS / "metrics.md").read_text() == metrics.metrics_page()
+    assert (DOCS / "metrics.md").read_text() == metrics_page.metrics_page()

@@ -308,11 +308,13 @@ def test_migrations_come_first_and_alone() -> None:
     command.make_parser().parse_args(
         container(jobs["headrace-migrate"]["spec"]["template"])["args"]
     )
-    kept = command.make_parser().parse_args(
-        container(jobs["headrace-retention"]["spec"]["template"])["args"]
-    )
-    assert [getattr(kept, rows) for rows in DEFAULT_DAYS] == [7, 30, 14, 3, 396]
-    assert "headrace-retention" not in of_kind(rendered("default"), "Job")
+    for values, limits in (
+        ("production", [7, 30, 14, 3, 396]),
+        ("default", ["default"] * len(DEFAULT_DAYS)),
+    ):
+        job = of_kind(rendered(values), "Job")["headrace-retention"]
+        kept = command.make_parser().parse_args(container(job["spec"]["template"])["args"])
+        assert [getattr(kept, rows) for rows in DEFAULT_DAYS] == limits
 
 
 def test_gateways_drain_before_they_end() -> None:

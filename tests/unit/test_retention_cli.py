@@ -5,6 +5,8 @@ import io
 import json
 from typing import Any
 
+import pytest
+
 from headrace_schema.columns import tables_of
 from headrace_schema.connection import Node, Unreachable
 from headrace_schema.retention_cli import add_retention_parser, run_retention
@@ -19,26 +21,32 @@ class Replica:
     def __init__(self, settings: str = "ttl_only_drop_parts = 1") -> None:
         self.altered: list[str] = []
         self.down = False
+        self.version = "26.9.2.1"
+        self.noted: list[tuple[str, int, int]] = []
         self._settings = settings
 
     def execute(self, sql: str) -> list[tuple[Any, ...]]:
         if self.down:
             message = "connection refused"
             raise Unreachable(message)
-        if sql == "SELECT version()":
-            return [("26.9.2.1",)]
-        if sql.startswith("SELECT name, engine_full"):
-            full = f"ReplicatedMergeTree ORDER BY x SETTINGS {self._settings}"
-            return [(f"{name}_local", full, "default") for name in tables_of("modern")]
-        if sql.startswith("DESCRIBE"):
-            return [
-                ("ContentAttributes", "Map(LowCardinality(String), String)", "", "", "", "", "")
-            ]
-        if "parts_columns" in sql:
-            return [(0,)]
-        if sql.startswith("ALTER"):
+        if sql.startswith(("ALTER", "CREATE", "INSERT")):
             self.altered.append(sql)
-        return []
+            return []
+        full = f"ReplicatedMergeTree ORDER BY x SETTINGS {self._settings}"
+        contents = ("ContentAttributes", "Map(LowCardinality(String), String)", *[""] * 5)
+        old = [("20260901", 100), ("21000101", 100)] if self.version.startswith("18") else []
+        answers: dict[str, list[tuple[Any, ...]]] = {
+            "SELECT version()": [(self.version,)],
+            "SELECT name, engine_full": [
+                (f"{name}_local", full, "default") for name in tables_of("modern")
+            ],
+            "DESCRIBE": [contents],
+            "FROM system.parts_columns": [(0,)],
+            "EXISTS TABLE": [(1,)],
+            "SELECT signal, argMax": list(self.noted),
+            "table = 'otel_logs_local'": old,
+        }
+        return next((rows for part, rows in answers.items() if part in sql), [])
 
     def close(self) -> None:
         """Nothing is held."""
@@ -115,3 +123,55 @@ def test_a_shard_that_is_down_stops_it_before_anything_is_done() -> None:
     assert code == 1
     assert "no replica of shard 2 answers; nothing was changed" in said["error"]
     assert replicas[9001].altered == []
+
+
+def legacy(*noted: list[tuple[str, int, int]]) -> Replicas:
+    """Four servers of 18.16, and what each of them has noted: (signal, days, when)."""
+    replicas = Replicas()
+    for replica, one in zip(replicas.values(), noted, strict=True):
+        replica.version, replica.noted = "18.16.1", one
+    return replicas
+
+
+DROP = "ALTER TABLE otel.otel_logs_local DROP PARTITION ID '20260901'"
+
+
+def test_the_latest_note_of_any_replica_counts_and_reaches_the_others() -> None:
+    missed, knows = [("logs", 7, 1_000)], [("logs", 3_000, 2_000)]
+    replicas = legacy(missed, knows, knows, knows)
+    assert retention(replicas, "set", "--logs", "default", "--yes")[0] == 0
+    assert DROP not in [sql for replica in replicas.values() for sql in replica.altered]
+    noted = [len([sql for sql in r.altered if "toUInt32(3000)" in sql]) for r in replicas.values()]
+    assert noted == [1, 0, 0, 0]
+
+
+def test_each_shard_drops_its_days_once() -> None:
+    replicas = legacy(*[[("logs", 7, 1_000)]] * 4)
+    assert retention(replicas, "set", "--defaults", "--yes")[0] == 0
+    dropped = [replica.altered.count(DROP) for replica in replicas.values()]
+    assert dropped == [1, 0, 1, 0]
+
+
+def test_a_silent_replica_may_know_of_a_longer_limit() -> None:
+    replicas = legacy(*[[("logs", 7, 1_000)]] * 4)
+    replicas[9002].down = True
+    code, said = retention(replicas, "set", "--defaults", "--yes")
+    assert (code, "host:9002" in said["error"]) == (3, True)
+    assert not any(replica.altered for replica in replicas.values())
+    # A limit by name is somebody's will now.
+    assert retention(replicas, "set", "--logs", "9d", "--yes")[0] == 3
+    assert DROP in replicas[9001].altered
+
+
+def test_rows_older_than_the_usual_limit_wait_for_a_word() -> None:
+    replicas = legacy([], [], [], [])
+    code, said = retention(replicas, "set", "--defaults", "--yes")
+    assert (code, list(said["left"])) == (0, ["logs", "content"])
+    assert "rows since 2026-09-01" in said["left"]["logs"]
+    assert DROP not in replicas[9001].altered
+
+
+@pytest.mark.parametrize("flags", [("--service", "a=3d"), ("--move-after", "logs=2d:cold")])
+def test_defaults_do_not_mix_with_overrides(flags: tuple[str, str]) -> None:
+    code, said = retention(Replicas(), "set", "--defaults", *flags)
+    assert (code, "run set twice" in said["error"]) == (2, True)

@@ -24,6 +24,10 @@ TOPICS = {"traces": "otlp_spans", "metrics": "otlp_metrics", "logs": "otlp_logs"
 DEAD_LETTERS = "otlp_dlq"
 GROUPS = {signal: f"headrace-{signal}" for signal in SIGNALS}
 
+# Where nobody has set anything, and again what was set.
+KEEP = (str(VENV_BIN / "headrace"), "retention", "set", "--defaults", "--yes")
+DAILY = ROOT / "deploy" / "native" / "daily.sh"
+
 # Gateways refuse requests above 16 MiB and Kafka batches above 17 MiB (gateway.yaml).
 BROKER_MESSAGE_BYTES = 18 << 20
 
@@ -155,6 +159,7 @@ class Layout:
             self._prometheus(),
             *self._writers(),
             self._exporter(),
+            *self._retention(),
         ]
         return {each.name: each for each in found}
 
@@ -280,6 +285,13 @@ class Layout:
             "--disk", f"all={self.data}",
         )  # fmt: skip
         return Component("exporter", "exporter", command, {"exporter": port}, environment)
+
+    def _retention(self) -> Iterator[Component]:
+        """18.16 has no TTL: what is too old is dropped by command, every day."""
+        settings = self.spec.values["clickhouse"]
+        if settings["migrate"] and settings["retention"]:
+            command = ("/bin/sh", str(DAILY), *KEEP)
+            yield Component("retention", "retention", command, {}, self.writer_environment)
 
     def as_json(self) -> dict[str, Any]:
         """cluster.json: what other programs need to know to use this cluster."""

@@ -108,6 +108,10 @@ def _exporter(_: Layout, component: Component) -> str:
     return ""
 
 
+def _retention(_: Layout, __: Component) -> str:
+    return ""  # It waits for its hour.
+
+
 _PROBES = {
     "zookeeper": _zookeeper,
     "kafka": _kafka,
@@ -117,4 +121,5 @@ _PROBES = {
     "prometheus": _prometheus,
     "writer": _writer,
     "exporter": _exporter,
+    "retention": _retention,
 }

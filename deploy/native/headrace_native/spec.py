@@ -22,6 +22,7 @@ OVERRIDES = {
     "SHARDS": ("clickhouse", "shards"),
     "REPLICAS": ("clickhouse", "replicas"),
     "MIGRATE": ("clickhouse", "migrate"),
+    "RETENTION": ("clickhouse", "retention"),
     "MERGE_ALL": ("clickhouse", "merge_all"),
     "GATEWAYS": ("gateways", "count"),
     "WRITERS_TRACES": ("writers", "traces"),

@@ -7,13 +7,13 @@ import json
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from headrace_native import diagnose, ports, probe, render, topics
 from headrace_native.component import Component
 from headrace_native.errors import ClusterError, ComponentFailedError, UsageError
-from headrace_native.layout import CACHE, VENV_BIN, Layout, java, program
+from headrace_native.layout import CACHE, KEEP, VENV_BIN, Layout, java, program
 from headrace_native.supervise import (
     POLL_SECONDS,
     Supervisor,
@@ -113,7 +113,8 @@ class Starter:
         self._start([*self._of("gateway"), *self._of("haproxy")])
         self._await(servers)
         self._migrate()
-        self._start([*writers, *self._of("exporter")])
+        self._keep()
+        self._start([*writers, *self._of("exporter"), *self._of("retention")])
         self._await(layout.components.values())
         self._describe()
 
@@ -229,20 +230,36 @@ class Starter:
         layout = self._layout
         if not layout.spec.values["clickhouse"]["migrate"]:
             return
-        log = layout.logs / "migrate.log"
-        with log.open("ab") as output:
-            code = subprocess.run(
-                [str(VENV_BIN / "headrace"), "migrate", "apply"],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                check=False,
-                env={"PATH": "/usr/bin:/bin", **layout.writer_environment},
-            ).returncode
-        if code != 0:
-            raise ComponentFailedError(
-                diagnose.explain("headrace migrate apply", f"ended with code {code}", log)
-            )
+        self._run([str(VENV_BIN / "headrace"), "migrate", "apply"], layout.logs / "migrate.log")
         self._say(f"{'tables':<20} ready   +{time.monotonic() - self._began:.1f} s")
+
+    def _keep(self) -> None:
+        """Set how long rows are kept, where nobody has; drop the days that are over."""
+        if not self._of("retention"):
+            return
+        log = self._layout.logs / "retention.log"
+        for line in self._run(KEEP, log).splitlines():
+            if line.startswith("left as they are"):
+                self._say(line)
+
+    def _run(self, command: Sequence[str], log: Path) -> str:
+        """What a headrace command printed; its log has it, too. Raises ComponentFailedError."""
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            env={"PATH": "/usr/bin:/bin", **self._layout.writer_environment},
+        )
+        with log.open("a") as output:
+            output.write(done.stdout)
+        if done.returncode != 0:
+            what = f"headrace {' '.join(command[1:])}"
+            raise ComponentFailedError(
+                diagnose.explain(what, f"ended with code {done.returncode}", log)
+            )
+        return done.stdout
 
     def _describe(self) -> None:
         """Write cluster.json, and headrace.toml for the headrace command; whole or not at all."""
