@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from headrace_schema import genai_tables, ledger_table
-from headrace_schema.genai import TENANTS
+from headrace_schema.genai import CONTENT_COLUMN, CONTENT_SINCE, TENANTS
 from headrace_schema.model import (
     ATTRIBUTES,
     DELTA,
@@ -74,6 +74,9 @@ ENVIRONMENT = Column(
 # next to nothing.
 TENANT = Column("Tenant", LABEL, since=10, modern=True)
 _ADDED = (INGEST_ID, ENVIRONMENT, TENANT)
+# Prompts, completions and the like, which the writer takes out of the record's other attributes, so
+# that they can be kept for a shorter time (`retention_content`).
+CONTENT_ATTRIBUTES = Column(CONTENT_COLUMN, ATTRIBUTES, "ZSTD(3)", since=CONTENT_SINCE)
 
 TRACES = Table(
     name="otel_traces",
@@ -107,6 +110,7 @@ TRACES = Table(
             ),
         ),
         *_ADDED,
+        CONTENT_ATTRIBUTES,
     ),
     kept_as="traces",
     time="Timestamp",
@@ -176,6 +180,7 @@ LOGS = Table(
             for key in _LIFTED
         ),
         *_ADDED,
+        CONTENT_ATTRIBUTES,
     ),
     kept_as="logs",
     time="Timestamp",

@@ -14,7 +14,9 @@ _HARMLESS = (
 )
 
 _DANGERS: tuple[tuple[str, str], ...] = (
-    (r"\bDROP\s+(?:TABLE|DATABASE|DICTIONARY)\b", "drops a whole table"),
+    # 18.16 has no DROP VIEW: a comment says that it is one.
+    (r"\bDROP\s+(?:TABLE|DATABASE|DICTIONARY)\b(?!\s+IF\s+EXISTS\s+[\w.]+\s+/\* a view \*/$)",
+     "drops a whole table"),
     (rf"\bDROP\s+VIEW\s+(?:IF\s+EXISTS\s+)?{_NAME}_mv\b",
      "drops a materialized view: rows inserted until it is back never reach its table"),
     (r"\bDROP\s+COLUMN\b", "deletes a column's values"),

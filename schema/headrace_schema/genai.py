@@ -7,6 +7,8 @@ the names of earlier releases and those of our own agents (`agent.*`, `route`, `
 An expression is SQL with marks that the dialects spell differently:
 
     span[a|b], resource[a|b], log[a|b]   the first of these attributes that is not empty, else ''
+    content[a|b]                         likewise of ContentAttributes
+    content of span[a|b], … of log[a|b]  of ContentAttributes, else of the record's own attributes
     time(Timestamp)                      that column as DateTime
 
 An attribute may carry two names at once, in a time of transition: the first listed counts.
@@ -24,6 +26,9 @@ PREVIEW_CHARACTERS = 200
 """Of prompts and completions in `genai_spans`; the whole texts are in `genai_content`."""
 
 MAPS = {"span": "SpanAttributes", "resource": "ResourceAttributes", "log": "LogAttributes"}
+CONTENT_COLUMN = "ContentAttributes"
+CONTENT_SINCE = 12
+"""The migration that brings it. Views of earlier ones read the record's own attributes alone."""
 # A span that claims more is lying; uncapped, one such span would wrap a minute's sum.
 MOST_TOKENS = 1_000_000_000_000
 
@@ -53,18 +58,21 @@ def expression(text: str, dialect: Dialect) -> str:
     """The SQL of an expression with marks, in one dialect."""
 
     def attributes(match: re.Match[str]) -> str:
-        return _first(MAPS[match[1]], match[2].split("|"), dialect)
+        column = CONTENT_COLUMN if match[1] == "content" else MAPS[match[1]]
+        return _first([column], match[2].split("|"), dialect)
 
-    filled = re.sub(r"\b(span|resource|log)\[([^\]]+)\]", attributes, text)
+    def texts(match: re.Match[str]) -> str:
+        return _first([CONTENT_COLUMN, MAPS[match[1]]], match[2].split("|"), dialect)
+
+    filled = re.sub(r"\bcontent of (span|log)\[([^\]]+)\]", texts, text)
+    filled = re.sub(r"\b(span|resource|log|content)\[([^\]]+)\]", attributes, filled)
     seconds = r"toDateTime(intDiv(\1, 1000000000))" if dialect == "legacy" else r"toDateTime(\1)"
     return re.sub(r"\btime\((\w+)\)", seconds, filled)
 
 
-def _first(column: str, names: list[str], dialect: Dialect) -> str:
-    if dialect == "legacy":
-        values = [f"{column}.Value[indexOf({column}.Key, '{name}')]" for name in names]
-    else:
-        values = [f"{column}['{name}']" for name in names]
+def _first(columns: list[str], names: list[str], dialect: Dialect) -> str:
+    shape = "{0}.Value[indexOf({0}.Key, '{1}')]" if dialect == "legacy" else "{0}['{1}']"
+    values = [shape.format(column, name) for column in columns for name in names]
     if len(values) == 1:
         return values[0]
     pairs = ", ".join(f"{value} != '', {value}" for value in values[:-1])
@@ -72,7 +80,7 @@ def _first(column: str, names: list[str], dialect: Dialect) -> str:
 
 
 def _preview(names: tuple[str, ...]) -> str:
-    return f"substringUTF8(span[{'|'.join(names)}], 1, {PREVIEW_CHARACTERS})"
+    return f"substringUTF8(content of span[{'|'.join(names)}], 1, {PREVIEW_CHARACTERS})"
 
 
 def _count(*names: str) -> str:
@@ -98,6 +106,23 @@ OUTPUT = (
     "gen_ai.completion.0.content",
     "llm.completions.0.content",
     "output.value",
+)
+# What the writer keeps apart, in ContentAttributes: these keys, and their numbered parts
+# (`gen_ai.prompt.0.content`). Names that `genai_content` shows, and others for what is said.
+CONTENT = (
+    *INSTRUCTIONS,
+    *(name for name in (*INPUT, *OUTPUT) if ".0." not in name),
+    "gen_ai.tool.call.arguments",
+    "gen_ai.tool.call.result",
+    "gen_ai.tool.definitions",
+    "gen_ai.retrieval.query.text",
+    "gen_ai.retrieval.documents",
+    "llm.prompts",
+    "llm.completions",
+    "llm.input_messages",
+    "llm.output_messages",
+    "traceloop.entity.input",
+    "traceloop.entity.output",
 )
 _FIRST_CHUNK_S = (
     "span[gen_ai.response.time_to_first_chunk|gen_ai.response.time_to_first_token"
@@ -272,11 +297,17 @@ SPAN_FIELDS = (
 FIELDS_BY_NAME = {field.name: field for field in SPAN_FIELDS}
 
 
+def as_of(migration: int, text: str) -> str:
+    """An expression as a migration has it: before the column of contents came, they were attributes
+    like all others."""
+    return text if migration >= CONTENT_SINCE else text.replace("content of ", "")
+
+
 def spans_select(source: str, dialect: Dialect, migration: int) -> str:
     """The normalised spans of a table like otel_traces, which may be named with its database, as
     of a migration."""
     listed = ",\n".join(
-        f"    {expression(field.expression, dialect)} AS {field.name}"
+        f"    {expression(as_of(migration, field.expression), dialect)} AS {field.name}"
         for field in SPAN_FIELDS
         if field.is_in(dialect, migration)
     )

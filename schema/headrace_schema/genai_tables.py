@@ -6,8 +6,11 @@ rebuilds it, and the legacy dialect, where it is no table.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from headrace_schema.genai import (
+    CONTENT_COLUMN,
+    CONTENT_SINCE,
     EVENT,
     FIELDS_BY_NAME,
     INPUT,
@@ -16,6 +19,7 @@ from headrace_schema.genai import (
     OUTPUT,
     SPAN_FIELDS,
     TENANTS,
+    as_of,
     expression,
     is_llm_span,
 )
@@ -130,6 +134,7 @@ CONTENT = Table(
         Column("Input", STRING),
         Column("Output", STRING),
         Column("IngestId", "UInt64"),
+        Column("Tenant", LABEL, since=CONTENT_SINCE, modern=True),
     ),
     time="Timestamp",
     kept_as="content",
@@ -138,17 +143,20 @@ CONTENT = Table(
 )
 
 
-def content_select(signal: str, source: str, dialect: Dialect) -> str:
-    """Rows of `genai_content` from a table like otel_traces (`span`) or otel_logs (`log`).
+def content_select(signal: str, source: str, dialect: Dialect, migration: int) -> str:
+    """Rows of `genai_content` from a table like otel_traces (`span`) or otel_logs (`log`), as the
+    migration of this number has them.
 
     Since v1.37 the texts are attributes, of spans or of one event per call; before, each message
     was an event with a body.
     """
-    named = (*INSTRUCTIONS, *INPUT, *OUTPUT)
-    keys = f"{MAPS[signal]}.Key" if dialect == "legacy" else f"mapKeys({MAPS[signal]})"
-    has_text = f"hasAny({keys}, [{', '.join(repr(name) for name in named)}])"
+    listed = ", ".join(repr(name) for name in (*INSTRUCTIONS, *INPUT, *OUTPUT))
+    maps = (MAPS[signal], CONTENT_COLUMN) if migration >= CONTENT_SINCE else (MAPS[signal],)
+    keys = [f"{column}.Key" if dialect == "legacy" else f"mapKeys({column})" for column in maps]
+    has_text = " OR ".join(f"hasAny({column}, [{listed}])" for column in keys)
     instructions, asked, answered = (
-        f"{signal}[{'|'.join(names)}]" for names in (INSTRUCTIONS, INPUT, OUTPUT)
+        as_of(migration, f"content of {signal}[{'|'.join(names)}]")
+        for names in (INSTRUCTIONS, INPUT, OUTPUT)
     )
     event, where = "''", has_text
     if signal == "log":
@@ -156,13 +164,15 @@ def content_select(signal: str, source: str, dialect: Dialect) -> str:
         of_old = f"startsWith({EVENT}, 'gen_ai.')"
         asks = f"{of_old} AND endsWith({EVENT}, '.message')"
         answers = f"{EVENT} IN ('gen_ai.choice', 'gen_ai.assistant.message')"
-        asked = f"if({asked} = '' AND {asks} AND NOT {answers}, Body, {asked})"
-        answered = f"if({answered} = '' AND {answers}, Body, {answered})"
+        body = "if(Body != '', Body, content[body])" if migration >= CONTENT_SINCE else "Body"
+        asked = f"if({asked} = '' AND {asks} AND NOT {answers}, {body}, {asked})"
+        answered = f"if({answered} = '' AND {answers}, {body}, {answered})"
         where = f"{has_text} OR {asks} OR {answers}"
     lines = (
         "Timestamp", "TraceId", "SpanId", "ServiceName",
         f"{event} AS EventName", f"{instructions} AS SystemInstructions",
         f"{asked} AS Input", f"{answered} AS Output", "IngestId",
+        *(["Tenant"] if migration >= CONTENT_SINCE and dialect == "modern" else []),
     )  # fmt: skip
     listed = ",\n".join(f"    {expression(line, dialect)}" for line in lines)
     return f"SELECT\n{listed}\nFROM {source}\nWHERE {expression(where, dialect)}"
@@ -239,7 +249,7 @@ LEGACY_VIEWS: Mapping[str, tuple[Column, ...]] = {
         *(column for column in USAGE.columns if column.name not in ("Minute", *USAGE_KEYS)),
     ),
     CONTENT.name: tuple(
-        Column(column.name, column.type, legacy=STRING if column.name == "EventName" else "")
+        replace(column, legacy=STRING) if column.name == "EventName" else column
         for column in CONTENT.columns
     ),
 }

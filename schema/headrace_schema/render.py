@@ -209,7 +209,7 @@ class Renderer:
             return str(getattr(self, f"_{word}")(table))
         if word == "genai":
             return genai.expression(argument, self._of.dialect)
-        if word in ("local", "table", "seconds", "map", "type"):
+        if word in ("local", "table", "seconds", "map", "type", "drop_view"):
             return str(getattr(self, f"_{word}")(argument))
         return None
 
@@ -224,7 +224,9 @@ class Renderer:
             case "usage":
                 return genai_tables.usage_select(source, self._of.dialect, at=self._number)
             case "content":
-                return genai_tables.content_select(before[0], source, self._of.dialect)
+                return genai_tables.content_select(
+                    before[0], source, self._of.dialect, self._number
+                )
         columns = genai_tables.costed(name, self._of.dialect, self._number)
         return genai_tables.costs_select(source, name, columns, self._table("genai_model_prices"))
 
@@ -235,6 +237,12 @@ class Renderer:
     def _local(self, name: str) -> str:
         """The table that holds the rows: `<name>_local` where a Distributed one spans it."""
         return f"{self._table(name)}_local" if self._cluster else self._table(name)
+
+    def _drop_view(self, name: str) -> str:
+        """18.16 knows DROP TABLE only; the comment tells `danger` what it drops."""
+        if self._legacy:
+            return f"DROP TABLE IF EXISTS {self._table(name)} /* a view */"
+        return f"DROP VIEW IF EXISTS {self._table(name)}"
 
     def _columns(self, table: Table) -> str:
         """The column list with codecs and indexes, as of this migration."""
@@ -282,10 +290,17 @@ class Renderer:
         return _alter(self._table(table.name), self._new_columns(table))
 
     def _new_columns(self, table: Table) -> list[str]:
-        lines = [self.column_line(one) for one in table.columns if one.since == self._number]
+        new = [one for one in table.columns if one.since == self._number]
+        lines = [line for one in new for line in self._added(one)]
         # 18.16 lacks IF NOT EXISTS; the runner takes its refusal of a twin for done.
         unless = "" if self._legacy else "IF NOT EXISTS "
         return [f"ADD COLUMN {unless}{line}" for line in lines if line]
+
+    def _added(self, column: Column) -> list[str]:
+        """The column as ADD COLUMN takes it: 18.16 adds the arrays of a pair one by one."""
+        if self._legacy and column.is_in("legacy") and column.type == ATTRIBUTES:
+            return [f"{name} {kind}" for name, kind in flattened(column, "legacy")]
+        return [self.column_line(column)]
 
     def _engine(self, table: Table) -> str:
         if not self._cluster:

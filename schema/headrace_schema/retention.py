@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
+from headrace_schema import retention_content as contents
 from headrace_schema.columns import TABLES, tables_of
 from headrace_schema.connection import Connection
 from headrace_schema.model import Dialect, Table
@@ -115,9 +116,32 @@ def kept(connection: Connection, deployment: Deployment) -> list[Kept]:
         oldest = min((each.last_day for each in parts), default=None)
         size = sum(each.bytes for each in parts)
         one = Kept(table.kept_as, table.name, read(text), text, oldest, size, settings, policy)
-        if choice := noted.get(table.kept_as):
-            one = replace(one, rules=Rules(choice.days), at_ms=choice.at_ms)
         found.append(one)
+    found += _contents(connection, deployment, found)
+    return [_as_noted(one, noted) for one in found]
+
+
+def _as_noted(one: Kept, noted: Mapping[str, Choice]) -> Kept:
+    choice = noted.get(one.signal)
+    return replace(one, rules=Rules(choice.days), at_ms=choice.at_ms) if choice else one
+
+
+def _contents(connection: Connection, deployment: Deployment, tables: list[Kept]) -> list[Kept]:
+    """The columns of contents of those tables, each like a table of its own."""
+    found = []
+    for one in tables:
+        if contents.COLUMN not in {column.name for column in TABLES[one.table].columns}:
+            continue
+        name = local(one.table, deployment.topology)
+        text = contents.live_ttl(connection, f"{deployment.database}.{name}")
+        if text is None:
+            msg = f"{name} has no column of contents: run `headrace migrate apply` first"
+            raise MigrationRefused(msg)
+        size = contents.stored_bytes(connection, deployment.database, name)
+        named = contents.column_of(one.table)
+        found.append(
+            replace(one, signal="content", table=named, rules=read(text), ttl=text, bytes=size)
+        )
     return found
 
 
@@ -147,21 +171,50 @@ def steps(
     found = kept(connection, deployment)
     if deployment.dialect == "legacy":
         yield from _note(deployment, found, changes, now)
+    # Their rows must go by whole days.
+    asked_for = changes.get("content", Change()).days is not None
+    with_contents = {
+        one.table.split(".")[0] for one in found if "." in one.table and (one.ttl or asked_for)
+    }
     for one in found:
-        if (change := changes.get(one.signal)) is None:
+        change = changes.get(one.signal)
+        if change and change.where_unset and not one.untouched and deployment.dialect == "modern":
+            change = None
+        if "." in one.table:
+            yield from _keep_contents(connection, deployment, one, change, today)
             continue
+        whole_days = one.table in with_contents
+        if change is None and (not whole_days or deployment.dialect == "legacy"):
+            continue
+        change = change or Change()
         if deployment.dialect == "legacy":
             yield from _drop_days(connection, deployment, one, change, today)
-            continue
-        if change.where_unset and not one.untouched:
             continue
         rules = change.applied(one.rules or Rules())
         if rules.rewrites and rules.days is None:
             msg = f"{one.table} has no limit yet: give --{one.signal} as well"
             raise MigrationRefused(msg)
-        if change.move or policy:
-            _check_volume(connection, one, rules, policy)
-        yield from _set_ttl(deployment, one, rules, policy, today)
+        tiered = policy if one.signal in changes else ""
+        if change.move or tiered:
+            _check_volume(connection, one, rules, tiered)
+        yield from _set_ttl(deployment, one, rules, tiered, today, whole_days=whole_days)
+
+
+def _keep_contents(
+    connection: Connection, deployment: Deployment, one: Kept, change: Change | None, today: date
+) -> Iterator[Step]:
+    if change is None or change.days is None:
+        return
+    name = f"{deployment.database}.{local(one.table.split('.')[0], deployment.topology)}"
+    first_kept = today - timedelta(days=change.days)
+    if deployment.dialect == "legacy":
+        for sql, day in contents.clear_statements(connection, name, first_kept):
+            yield Step(one.table, sql, f"{one.table}: {day}")
+        return
+    deletes = f"{one.table}: days before {first_kept}"
+    is_old = one.oldest is not None and one.oldest < first_kept
+    for sql in contents.ttl_statements(name, Rules(change.days), one.ttl):
+        yield Step(one.table, sql, deletes if is_old and "MATERIALIZE" in sql else "")
 
 
 def _note(
@@ -190,17 +243,18 @@ def _check_columns(signal: str, change: Change) -> None:
 
 
 def _set_ttl(
-    deployment: Deployment, one: Kept, rules: Rules, policy: str, today: date
+    deployment: Deployment, one: Kept, rules: Rules, policy: str, today: date, *, whole_days: bool
 ) -> Iterator[Step]:
     table = TABLES[one.table]
     name = f"{deployment.database}.{local(one.table, deployment.topology)}"
     # The lookup by trace id has no service, and its tenants only since a later migration than the
     # spans': a row without one must not go before its spans.
     columns = frozenset(column.name for column in table.columns)
-    wanted = ttl(rules, table.time, columns if SERVICE in columns else frozenset())
-    rewrites = "transform(" in wanted
+    told_apart = columns if SERVICE in columns else frozenset()
+    wanted = ttl(rules, table.time, told_apart, whole_days=whole_days)
+    rewrites = whole_days or "transform(" in wanted
     settings = {
-        # Whole parts go, unless they hold rows of different limits.
+        # Whole parts go, unless they hold rows of different limits, or contents to be cleared.
         "ttl_only_drop_parts": "0" if rewrites else "1",
         "materialize_ttl_recalculate_only": "1",
         **({"storage_policy": policy} if policy else {}),
@@ -213,7 +267,7 @@ def _set_ttl(
             for key, value in changed.items()
         )
         yield Step(one.table, f"ALTER TABLE {name} MODIFY SETTING {pairs}", each_replica=True)
-    if wanted == one.ttl:
+    if wanted == one.ttl or (one.rules is None and rules == Rules()):
         return
     text = f"ALTER TABLE {name} MODIFY TTL {wanted} SETTINGS materialize_ttl_after_modify = 0"
     yield Step(one.table, text)

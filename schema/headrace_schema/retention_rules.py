@@ -86,10 +86,11 @@ def _overridden(now: Mapping[str, int], asked: Mapping[str, int | None]) -> dict
     return {name: days for name, days in both.items() if days is not None}
 
 
-def ttl(rules: Rules, time: str, columns: frozenset[str]) -> str:
+def ttl(rules: Rules, time: str, columns: frozenset[str], *, whole_days: bool = False) -> str:
     """The TTL clause without its keyword, as ClickHouse prints it; empty for nothing to say.
 
-    `time` is the table's time column. Overrides by a column that the table lacks (`columns` are
+    `time` is the table's time column. `whole_days`: all rows of a day expire at once, as they do
+    under overrides. Overrides by a column that the table lacks (`columns` are
     those it has) keep all its rows for the longest of them: the lookup of traces by id.
     """
     elements = []
@@ -100,11 +101,12 @@ def ttl(rules: Rules, time: str, columns: frozenset[str]) -> str:
             for column, limits in ((SERVICE, rules.services), (TENANT, rules.tenants))
             if limits
         ]
+        day = f"toStartOfDay({at} + toIntervalDay(1))"
         if all(column in columns for column, _ in by) and by:
-            day = f"toStartOfDay({at} + toIntervalDay(1))"
             elements.append(f"{day} + toIntervalDay({_limit(by, rules.days)})")
         else:
-            elements.append(f"{at} + toIntervalDay({rules.longest})")
+            since = day if whole_days else at
+            elements.append(f"{since} + toIntervalDay({rules.longest})")
     if rules.move:
         days, volume = rules.move
         elements.append(f"{at} + toIntervalDay({days}) TO VOLUME {_quoted(volume)}")

@@ -19,6 +19,8 @@ from headrace_schema.render import SECTIONS, Deployment, Migration
 
 LEDGER = "headrace_migrations"
 ILLEGAL_COLUMN = 44
+OUTGROWN = (122, 342)
+"""Codes for a table that ZooKeeper knows with other columns or another key, index or TTL."""
 
 # Per dialect, for the session. Without flatten_nested and LowCardinality the servers would refuse
 # or rewrite our columns. An ALTER is replicated: alter_sync = 2 waits until every active replica
@@ -250,12 +252,52 @@ class Runner:
             for section in SECTIONS:
                 statements = [sql for kind, sql in migration.statements if kind == section]
                 for node in self._fleet.reachable(nodes):
-                    self._fleet.attempt(node, _executor(statements, str(migration)))
+                    self._fleet.attempt(node, self._migrating(node, statements, str(migration)))
             for node in self._fleet.reachable(nodes):
                 if self._fleet.attempt(node, self._recorder(migration)):
                     done.append((migration, node))
                     say(f"{node}: applied {migration}")
         return done
+
+    def _migrating(
+        self, node: Node, statements: Sequence[str], what: str
+    ) -> Callable[[Connection], None]:
+        """Work that runs the statements of a migration.
+
+        A replica that comes to a shard later than others finds their tables in ZooKeeper, changed
+        by later migrations and by retention. The server refuses to make them as they once were, so
+        they are made as they are on another replica; ALTERs that follow find their changes there.
+        """
+
+        def execute(connection: Connection) -> None:
+            for sql in statements:
+                try:
+                    _execute(connection, sql, what)
+                except Refused as error:
+                    created = re.match(r"CREATE TABLE IF NOT EXISTS (\S+)", sql)
+                    if error.code not in OUTGROWN or created is None:
+                        raise
+                    grown = self._elsewhere(node, created[1])
+                    if not grown:
+                        raise
+                    _execute(connection, grown, what)
+
+        return execute
+
+    def _elsewhere(self, node: Node, table: str) -> str:
+        """CREATE TABLE as another replica of the shard has it; empty where none answers."""
+        found: list[str] = []
+
+        def ask(connection: Connection) -> None:
+            if connection.execute(f"EXISTS TABLE {table}")[0][0]:
+                found.append(str(connection.execute(f"SHOW CREATE TABLE {table}")[0][0]))
+
+        siblings = [one for one in self._fleet.nodes if one.shard == node.shard and one != node]
+        for sibling in self._fleet.reachable(siblings):
+            self._fleet.attempt(sibling, ask)
+            if found:
+                return found[0]
+        return ""
 
     def _refuse_changes(self, status: Sequence[NodeStatus]) -> None:
         for each in status:
@@ -331,13 +373,17 @@ def _executor(statements: Sequence[str], what: str = "preparation") -> Callable[
 
     def execute(connection: Connection) -> None:
         for sql in statements:
-            try:
-                connection.execute(sql)
-            except Refused as error:
-                if not _is_done(error, sql):
-                    raise Refused(error.code, f"{error.text}, in {what}:\n\n{sql}") from error
+            _execute(connection, sql, what)
 
     return execute
+
+
+def _execute(connection: Connection, sql: str, what: str) -> None:
+    try:
+        connection.execute(sql)
+    except Refused as error:
+        if not _is_done(error, sql):
+            raise Refused(error.code, f"{error.text}, in {what}:\n\n{sql}") from error
 
 
 def _is_done(error: Refused, sql: str) -> bool:

@@ -251,11 +251,34 @@ def test_previews_are_short_and_texts_are_whole(filled: World) -> None:
     assert sorted(rows) == [
         ("", LONG_PROMPT, "an answer", ""),
         ("gen_ai.client.inference.operation.details", "asked in an event", "", ""),
+        ("gen_ai.user.message", "asked in a body", "", ""),
         ("gen_ai.user.message", "asked in the old way", "", ""),
     ]
     answered = filled.rows("SELECT Output FROM genai_content WHERE EventName = 'gen_ai.choice'")
     assert answered == [("answered in the old way",)]
     assert filled.rows("SELECT count() FROM genai_content WHERE Input = 'short'") == [(10,)]
+
+
+def test_texts_are_nowhere_but_in_their_column(filled: World) -> None:
+    """So that they are gone when it is cleared."""
+    legacy = filled.server.dialect == "legacy"
+
+    def holds(table: str, column: str, text: str) -> int:
+        values = f"{column}.Value" if legacy else f"mapValues({column})"
+        ((found,),) = filled.rows(
+            f"SELECT sum(arrayExists(value -> value = '{text}', {values})) FROM {table}"
+        )
+        return int(found)
+
+    for table, column, text in (
+        ("otel_traces", "SpanAttributes", LONG_PROMPT),
+        ("otel_traces", "SpanAttributes", "short"),
+        ("otel_logs", "LogAttributes", "asked in an event"),
+        ("otel_logs", "LogAttributes", "asked in a body"),
+    ):
+        assert holds(table, column, text) == 0, text
+        assert holds(table, "ContentAttributes", text) > 0, text
+    assert filled.rows("SELECT count() FROM otel_logs WHERE Body = 'asked in a body'") == [(0,)]
 
 
 def test_evaluations_have_their_score_and_label(filled: World) -> None:

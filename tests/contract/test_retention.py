@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from headrace_schema.retention_cli import add_retention_parser, run_retention
 from support.chdb_front import chdb_front
-from support.kept_database import KeptDatabase, eventually
+from support.kept_database import DAY_S, NANO, KeptDatabase, eventually
 from support.schema_server import MigrateSettings, SchemaServer, create_tables, migrate
 
 
@@ -41,6 +42,80 @@ def test_old_days_go_and_other_signals_stay(kept: KeptDatabase) -> None:
     # Parts written before there was a TTL go as well, in the background.
     eventually(lambda: kept.days_of("otel_traces") == [1])
     assert kept.days_of("otel_logs") == [30]
+
+
+def with_contents(kept: KeptDatabase, table: str) -> dict[int, int]:
+    """Rows that still have contents, by how many days ago they are."""
+    legacy = kept.server.dialect == "legacy"
+    day = "toDate(intDiv(Timestamp, 1000000000))" if legacy else "toDate(Timestamp)"
+    values = "ContentAttributes.Value" if legacy else "mapValues(ContentAttributes)"
+    with kept.server.client() as client:
+        rows = client.execute(
+            f"SELECT toRelativeDayNum(today()) - toRelativeDayNum({day}) AS d, "
+            f"sum(arrayExists(text -> text = 'hello', {values})) "
+            f"FROM {kept.database}.{table} GROUP BY d"
+        )
+    return {int(days): int(found) for days, found in rows}
+
+
+def store_contents(kept: KeptDatabase, table: str, *days_ago: int) -> None:
+    legacy = kept.server.dialect == "legacy"
+    columns = "ContentAttributes.Key, ContentAttributes.Value" if legacy else "ContentAttributes"
+    value = "['gen_ai.prompt'], ['hello']" if legacy else "map('gen_ai.prompt', 'hello')"
+    now = int(time.time())
+    with kept.server.client() as client:
+        for days in days_ago:
+            at = f"toInt64({(now - days * DAY_S) * NANO})"
+            moment = at if legacy else f"fromUnixTimestamp64Nano({at})"
+            client.execute(
+                f"INSERT INTO {kept.database}.{table} (Timestamp, TraceId, {columns}) "
+                f"SELECT {moment}, toString(number), {value} FROM system.numbers LIMIT 3"
+            )
+
+
+@pytest.mark.parametrize("table", ["otel_traces", "otel_logs"])
+def test_contents_go_before_their_spans(kept: KeptDatabase, table: str) -> None:
+    """The short retention of prompts is true: the row stays, its texts do not."""
+    if kept.server.dialect == "modern":
+        with kept.server.client() as client:
+            client.execute(
+                f"ALTER TABLE {kept.database}.{table} MODIFY SETTING merge_with_ttl_timeout = 0"
+            )
+    store_contents(kept, table, 1, 5, 30)
+    assert with_contents(kept, table) == {1: 3, 5: 3, 30: 3}
+    limits_asked = ("--traces", "7d", "--logs", "7d", "--content", "3d")
+    code, planned = kept.retention("set", *limits_asked)
+    column = f"{table}.ContentAttributes"
+    assert code == 1
+    assert [one["deletes"] for one in planned["steps"] if one["table"] == column and one["deletes"]]
+    assert kept.retention("set", *limits_asked, "--yes")[0] == 0
+    eventually(lambda: with_contents(kept, table) == {1: 3, 5: 0})
+    assert kept.retention("set", *limits_asked)[1]["steps"] == [], "asked again"
+    assert migrate(kept.settings, "check")[0] == 0, "retention is no drift"
+    shown = limits(kept.retention("show")[1])
+    assert shown[column] == 3
+    if kept.server.dialect == "legacy":
+        return
+    # What comes late and old loses its texts as well, without anybody asking.
+    store_contents(kept, table, 4, 2)
+    eventually(lambda: with_contents(kept, table) == {1: 3, 2: 3, 4: 0, 5: 0})
+    store_contents(kept, table, 9)
+    eventually(lambda: 9 not in with_contents(kept, table))
+
+
+def test_contents_alone_may_get_a_limit(modern: SchemaServer) -> None:
+    kept = KeptDatabase(modern, "kept_contents")
+    assert migrate(kept.settings, "apply")[0] == 0
+    store_contents(kept, "otel_traces", 1, 5)
+    assert kept.retention("set", "--content", "3d", "--yes")[0] == 0
+    eventually(lambda: with_contents(kept, "otel_traces") == {1: 3, 5: 0})
+    shown = limits(kept.retention("show")[1])
+    assert (shown["otel_traces"], shown["otel_traces.ContentAttributes"]) == (None, 3)
+    # Spans get their limit later: then they go by whole days.
+    assert kept.retention("set", "--traces", "4d", "--yes")[0] == 0
+    eventually(lambda: with_contents(kept, "otel_traces") == {1: 3})
+    with modern.client() as client:
+        client.execute("DROP DATABASE kept_contents")
 
 
 def test_a_service_may_be_kept_longer_or_shorter(modern: SchemaServer) -> None:

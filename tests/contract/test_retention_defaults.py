@@ -35,9 +35,8 @@ def test_new_tables_get_the_usual_limits_once(kept: KeptDatabase) -> None:
     assert kept.retention(*APPLY)[0] == 0
     usual = {signal: DEFAULT_DAYS[signal] for signal in limits(kept)}
     assert limits(kept) == usual
-    wanted = ["traces", "metrics", "logs"] + ["content", "rollups"] * (
-        kept.server.dialect == "modern"
-    )
+    wanted = ["traces", "metrics", "logs", "content"]
+    wanted += ["rollups"] * (kept.server.dialect == "modern")
     assert sorted(usual) == sorted(wanted)
     assert kept.retention("set", "--defaults")[1]["steps"] == []
 
@@ -60,11 +59,12 @@ def test_what_somebody_chose_stays(kept: KeptDatabase) -> None:
 def test_rows_that_were_kept_without_a_limit_stay(kept: KeptDatabase) -> None:
     kept.store("otel_logs", 1, 20)
     code, said = kept.retention(*APPLY)
-    assert (code, list(said["left"])) == (0, ["logs"])
+    assert (code, list(said["left"])) == (0, ["logs", "content"])
     assert "give --logs, such as 14d" in said["left"]["logs"]
     assert (limits(kept)["logs"], limits(kept)["traces"]) == (None, 7)
     assert kept.days_of("otel_logs") == [20, 1]
-    assert kept.retention("set", "--logs", "default", "--yes")[1]["left"] == said["left"]
+    left = kept.retention("set", "--logs", "default", "--yes")[1]["left"]
+    assert left == {"logs": said["left"]["logs"]}
     assert kept.retention("set", "--logs", "14d", "--yes")[0] == 0
     eventually(lambda: kept.days_of("otel_logs") == [1])
 
@@ -91,6 +91,27 @@ def test_a_table_that_came_later_follows_its_signal(modern: SchemaServer) -> Non
         (tables,) = kept.retention("show")[1].values()
         days = {one["table"]: one["days"] for one in tables}
         assert (days["otel_traces_trace_id_ts"], days["otel_logs"]) == (90, 14)
+        client.execute(f"DROP DATABASE {kept.database}")
+
+
+def test_contents_follow_what_was_chosen_for_their_copies(modern: SchemaServer) -> None:
+    """Of a release before the column: its tables have limits, and their rows go by the second."""
+    kept = KeptDatabase(modern, "usual_contents")
+    assert migrate(kept.settings, "apply")[0] == 0
+    table = f"ALTER TABLE {kept.database}"
+    with modern.client() as client:
+        for name, days in (("genai_content", 5), ("otel_traces", 90)):
+            limit = f"toDateTime(Timestamp) + toIntervalDay({days})"
+            client.execute(f"{table}.{name} MODIFY TTL {limit}")
+        assert kept.retention(*APPLY)[0] == 0
+        (tables,) = kept.retention("show")[1].values()
+        days = {one["table"]: one["days"] for one in tables}
+        assert (days["otel_traces"], days["otel_traces.ContentAttributes"]) == (90, 5)
+        assert (days["otel_logs"], days["otel_logs.ContentAttributes"]) == (14, 5)
+        by_day = {one["table"] for one in tables if "toStartOfDay" in one["ttl"]}
+        spans_and_logs = {"otel_traces", "otel_logs"}
+        assert by_day == spans_and_logs | {f"{name}.ContentAttributes" for name in spans_and_logs}
+        assert kept.retention("set", "--defaults")[1]["steps"] == []
         client.execute(f"DROP DATABASE {kept.database}")
 
 

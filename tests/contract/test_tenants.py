@@ -170,7 +170,7 @@ def test_policies_cover_every_table(topology: Any) -> None:
     limited_names = {name for name, _ in limited_tables(deployment)}
     assert made - limited_names == {"genai_prices"}
     of_tenants = {name for name, has_tenant in limited_tables(deployment) if has_tenant}
-    for name in ("otel_traces", "otel_logs", "otel_metrics_sum", "genai_usage_1m"):
+    for name in ("otel_traces", "otel_logs", "otel_metrics_sum", "genai_usage_1m", "genai_content"):
         assert name in of_tenants
         assert topology == "embedded" or f"{name}_local" in of_tenants
 

@@ -8,8 +8,10 @@ import pytest
 from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from headrace_kernel import sip_hash_128
+from headrace_schema.genai import CONTENT
 from headrace_writer.core.block import Signal
 from headrace_writer.core.guardrails import (
     ATTRIBUTES,
@@ -30,7 +32,15 @@ from .strategies import payloads
 from .test_parity import SLOW
 from .test_parity_hostile import CORPUS
 
-KEYS = ["a", "b", "service.name", "tenant.id", "user.email", "gen_ai.prompt", "", "ключ"]
+KEYS = [
+    *("a", "b", "service.name", "tenant.id", "user.email", "", "ключ"),
+    *(
+        "gen_ai.prompt",
+        "gen_ai.prompt.0.content",
+        "gen_ai.prompt.version",
+        "gen_ai.output.messages",
+    ),
+]
 PATTERNS = [*KEYS, "*", "a*", "*.name", "*a*", "user.*", "**"]
 SECRETS = [token.prefix + b"aB3_" * 9 + b".x.y" for token in TOKENS]
 TEXTS = st.one_of(
@@ -60,6 +70,7 @@ TEXTS = st.one_of(
     ).map("".join),
     st.sampled_from(["1", "-2.5", "1e3", "499.99", "gold", "true", ""]),
 )
+NAMES = st.sampled_from(["", "gen_ai.choice", "gen_ai", "exception"]) | TEXTS
 labels = st.sampled_from(["low", "высокий", "x" * 60, ""])
 
 
@@ -91,6 +102,7 @@ treatments = st.builds(
     rules=st.lists(rules(), max_size=6).map(tuple),
     hash_key=st.binary(min_size=16, max_size=16),
     tenant_attribute=st.sampled_from(["", "tenant.id", "a"]),
+    content=st.sampled_from([(), ("gen_ai.prompt", "a", "ключ"), CONTENT]),
 )
 
 
@@ -103,19 +115,26 @@ def requests(draw: Callable[..., Any], signal: Signal) -> list[bytes]:
         st.sampled_from(KEYS), TEXTS | st.integers(-(1 << 63), (1 << 63) - 1), max_size=6
     )
     return [
-        _request(signal, draw(attributes), draw(attributes), draw(TEXTS))
+        _request(signal, draw(attributes), draw(attributes), (draw(TEXTS), draw(NAMES)))
         for _ in range(draw(st.integers(1, 3)))
     ]
 
 
-def _request(signal: Signal, resource: Any, attributes: Any, body: str) -> bytes:
+def _request(signal: Signal, resource: Any, attributes: Any, texts: tuple[str, str]) -> bytes:
     message: Message
     if signal == "traces":
         event, link = make.event(attributes=attributes), make.link(attributes=attributes)
-        span = make.span(attributes=attributes, events=[event], links=[link])
+        span = make.span(
+            texts[1],
+            attributes=attributes,
+            events=[event],
+            links=[link],
+            status=Status(message=texts[0], code=Status.STATUS_CODE_ERROR),
+        )
         message = make.traces(span, resource=resource)
     elif signal == "logs":
-        message = make.logs(make.log(body, attributes=attributes), resource=resource)
+        record = make.log(texts[0], attributes=attributes, event_name=texts[1])
+        message = make.logs(record, resource=resource)
     else:
         exemplar = make.exemplar(attributes=attributes)
         point = make.number_point(3, attributes=attributes, exemplars=[exemplar])

@@ -42,6 +42,8 @@ class FakeReplica:
             return [(self.version,)]
         if sql.startswith("EXISTS TABLE"):
             return [(int(bool(self.ledger)),)]
+        if sql.startswith("SHOW CREATE TABLE "):
+            return [(f"CREATE TABLE {sql.removeprefix('SHOW CREATE TABLE ')} (grown)",)]
         if sql.startswith("SELECT number"):
             return sorted(self.ledger)
         if sql.startswith("INSERT INTO"):

@@ -25,6 +25,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE, Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from headrace_schema.genai import CONTENT
 from headrace_schema.model import Dialect
 from headrace_writer.core.block import Signal
 from headrace_writer.core.guardrails import Treatment
@@ -244,11 +245,13 @@ def records() -> ExportLogsServiceRequest:
             ("answered in the old way", "gen_ai.choice"),
         )
     )
-    return builders.logs(*failures, *scores, told, asked, answered, resource=RESOURCE)
+    # With the name in its field the body is content.
+    body = builders.log("asked in a body", **at(mini(7), event_name="gen_ai.user.message"))
+    return builders.logs(*failures, *scores, told, asked, answered, body, resource=RESOURCE)
 
 
-# Nothing above has one: a test that wants tenants names them in its resource.
-TENANTS = Treatment(tenant_attribute="tenant.id")
+# Nothing above has a tenant: a test that wants tenants names them in its resource.
+TREATMENT = Treatment(tenant_attribute="tenant.id", content=CONTENT)
 # Boundaries that the conventions advise, and the bucket [low, high] of each.
 DURATION_BOUNDS_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24)
 TOKEN_BOUNDS = (1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536)
@@ -300,7 +303,7 @@ def store(
 ) -> None:
     """What a writer does with one message; the same `ingest_id` is the same block again."""
     layouts = layouts_of(signal, dialect)
-    builder = KERNEL.builder(signal, layouts, 1, treatment=TENANTS)
+    builder = KERNEL.builder(signal, layouts, 1, treatment=TREATMENT)
     assert builder.append_many([payload]) == []
     for block in builder.finish({target: ingest_id for target, _ in builder.pending()}):
         into.insert(block.target.table, layouts[block.target.table], block)

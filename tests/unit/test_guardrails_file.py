@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.json_format import MessageToJson
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
+from headrace_schema.genai import CONTENT
 from headrace_writer.__main__ import make_parser
 from headrace_writer.commands import guardrails
 from headrace_writer.config import load
@@ -14,6 +16,8 @@ from headrace_writer.core.guardrails_file import GuardrailsError, parse
 from headrace_writer.errors import ConfigError
 from headrace_writer.shell.guardrails_source import GuardrailsSource, read_treatment
 from support import builders
+from support.decoders import KERNEL, REFERENCE, ingest_ids, layouts_of
+from support.native_read import read_block
 from support.timing import ManualClock
 
 EVERY_ACTION = """
@@ -86,6 +90,35 @@ def test_every_action_is_read() -> None:
     assert parse("", "rules.toml") == ()
 
 
+def test_contents_are_apart_unless_a_setting_says_no() -> None:
+    assert read_treatment(load({}, {})).content == CONTENT
+    assert read_treatment(load({"content_apart": False}, {})) == Treatment()
+
+
+def test_texts_of_spans_are_redacted_where_a_rule_says_so() -> None:
+    key, address = "AKIA" + "A" * 16, "jane@example.org"
+    span = builders.span(f"GET /{address}", status=Status(message=f"refused {key}"))
+    payload = builders.traces(span).SerializeToString()
+    text = RULE + 'action = "redact"\non = {}'
+    for on, name, status, acted in (
+        ('["name"]', "GET /[redacted]", f"refused {key}", 1),
+        ('["status"]', f"GET /{address}", "refused [redacted]", 1),
+        ('["name", "status", "span"]', "GET /[redacted]", "refused [redacted]", 2),
+        ('["body"]', f"GET /{address}", f"refused {key}", 0),
+    ):
+        treatment = Treatment(parse(text.format(on), "f"))
+        for backend in (KERNEL, REFERENCE):
+            builder = backend.builder(
+                "traces", layouts_of("traces", "modern"), 1, "none", treatment
+            )
+            builder.append_many([payload])
+            assert builder.rule_counts == [acted]
+            (block,) = builder.finish(ingest_ids(target for target, _ in builder.pending()))
+            columns = read_block(block.body)
+            found = (columns["SpanName"], columns["StatusMessage"])
+            assert found == ([name.encode()], [status.encode()])
+
+
 RULE = '[[rule]]\nid = "a"\n'
 
 
@@ -108,7 +141,10 @@ RULE = '[[rule]]\nid = "a"\n'
         (RULE + 'action = "drop"', "f:1:3: drop needs keys, for example"),
         (RULE + 'action = "drop"\nkeys = ["a*b"]', "f:4:1: 'a*b': a * may stand only at"),
         (RULE + 'action = "drop"\nkeys = []\non = ["spam"]', "did you mean 'span'?"),
-        (RULE + 'action = "hash"\nkeys = ["x"]\non = ["body"]', "f:5:1: hash is not for bodies"),
+        (
+            RULE + 'action = "hash"\nkeys = ["x"]\non = ["body"]',
+            "f:5:1: hash is not for body",
+        ),
         (RULE + 'action = "truncate"\nmax_bytes = 0', "f:4:1: max_bytes is a whole number above 0"),
         (RULE + 'action = "truncate"', "f:3:1: the rule has no max_bytes"),
         (RULE + 'action = "map"\nkeys = ["x"]', "f:3:1: map needs values or below"),
@@ -148,6 +184,7 @@ def test_the_fingerprint_tells_rules_keys_and_tenants_apart() -> None:
         Treatment((rule,), hash_key=bytes(15) + b"\1"),
         Treatment((rule,), tenant_attribute="tenant.id"),
         Treatment(tenant_attribute="tenant.id"),
+        Treatment(content=("gen_ai.prompt",)),
     ]
     prints = [treatment.fingerprint for treatment in treatments]
     assert prints[0] == ""

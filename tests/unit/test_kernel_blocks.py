@@ -8,6 +8,7 @@ import pytest
 from google.protobuf.message import Message
 
 from headrace_schema.columns import Dialect
+from headrace_schema.genai import CONTENT
 from headrace_writer.core.block import Signal
 from headrace_writer.core.decode import native_backend
 from headrace_writer.core.guardrails import Treatment
@@ -43,7 +44,7 @@ TEXTS = {
 
 def rows_of(signal: Signal, dialect: Dialect, request: Message) -> dict[str, list[dict[str, Any]]]:
     """Table → rows as dicts, attributes as dicts and times as nanoseconds in both dialects."""
-    treatment = Treatment(tenant_attribute="service.name")
+    treatment = Treatment(tenant_attribute="service.name", content=CONTENT)
     builder = native_backend().builder(signal, layouts_of(signal, dialect), 1, "none", treatment)
     assert builder.append_many([request.SerializeToString()]) == []
     tables = {}
@@ -129,6 +130,7 @@ def test_spans(dialect: Dialect) -> None:
         "Links.TraceState": ["a=1"],
         "Links.Attributes": [{"why": "batch"}],
         "IngestId": 77,
+        "ContentAttributes": {},
     }
     bare = rows[1]
     assert (bare["SpanKind"], bare["TraceId"], bare["ParentSpanId"]) == ("", "", "")
@@ -161,8 +163,49 @@ def test_logs(dialect: Dialect) -> None:
         "LogAttributes": TEXTS,
         "EventName": "e",
         "IngestId": 77,
+        "ContentAttributes": {},
     }
     assert (rows[1]["Timestamp"], rows[1]["Body"], rows[1]["TraceId"]) == (make.T0, "", "")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_contents_are_apart(dialect: Dialect) -> None:
+    """Of the span and its events in this order, equal keys kept; numbered parts, other keys not."""
+    event = make.event("gen_ai.content.prompt", attributes={"gen_ai.prompt": "hi", "n": 1})
+    said: make.Attributes = {
+        "gen_ai.prompt.0.content": "x" * 200,
+        "gen_ai.prompt.version": "v1",
+        "input.value": 5,
+    }
+    spans = (
+        make.span("before"),
+        make.span("said", attributes={"route": "/", **said}, events=[event]),
+        make.span("after", attributes={"route": "/", "gen_ai.completion": ["a"]}),
+        make.span("last"),
+    )
+    (rows,) = rows_of("traces", dialect, make.traces(*spans)).values()
+    assert [row["ContentAttributes"] for row in rows] == [
+        {},
+        {"gen_ai.prompt.0.content": "x" * 200, "input.value": "5", "gen_ai.prompt": "hi"},
+        {"gen_ai.completion": '["a"]'},
+        {},
+    ]
+    assert [row["SpanAttributes"] for row in rows[1:3]] == [
+        {"route": "/", "gen_ai.prompt.version": "v1"},
+        {"route": "/"},
+    ]
+    assert rows[1]["Events.Attributes"] == [{"n": "1"}]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_bodies_of_genai_events_are_contents(dialect: Dialect) -> None:
+    asked = make.log({"content": "hi"}, event_name="gen_ai.user.message", attributes={"a": "b"})
+    other = make.log("as usual", event_name="exception", attributes={"gen_ai.input.messages": "q"})
+    (rows,) = rows_of("logs", dialect, make.logs(asked, other)).values()
+    assert [(row["Body"], row["LogAttributes"], row["ContentAttributes"]) for row in rows] == [
+        ("", {"a": "b"}, {"body": '{"content":"hi"}'}),
+        ("as usual", {}, {"gen_ai.input.messages": "q"}),
+    ]
 
 
 SHARED = {

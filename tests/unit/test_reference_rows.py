@@ -75,7 +75,11 @@ def test_a_span() -> None:
         "Links.TraceState": [b"x"],
         "Links.Attributes": [[(b"k", b"v")]],
     }
-    assert {name: row[name] for name in FIELDS["otel_traces"]} == {**want, "Tenant": b""}
+    assert {name: row[name] for name in FIELDS["otel_traces"]} == {
+        **want,
+        "Tenant": b"",
+        "ContentAttributes": [],
+    }
 
 
 def test_span_kinds() -> None:
@@ -125,7 +129,11 @@ def test_a_log_record() -> None:
         "LogAttributes": [(b"a", b"true")],
         "EventName": b"boot",
     }
-    assert {name: row[name] for name in FIELDS["otel_logs"]} == {**want, "Tenant": b""}
+    assert {name: row[name] for name in FIELDS["otel_logs"]} == {
+        **want,
+        "Tenant": b"",
+        "ContentAttributes": [],
+    }
 
 
 def test_a_log_without_a_time_has_the_one_it_was_seen_at() -> None:

@@ -29,20 +29,24 @@ class Replica:
         if self.down:
             message = "connection refused"
             raise Unreachable(message)
-        if sql == "SELECT version()":
-            return [(self.version,)]
-        if sql.startswith("SELECT name, engine_full"):
-            full = f"ReplicatedMergeTree ORDER BY x SETTINGS {self._settings}"
-            return [(f"{name}_local", full, "default") for name in tables_of("modern")]
-        if sql.startswith("EXISTS TABLE"):
-            return [(1,)]
-        if sql.startswith("SELECT signal, argMax"):
-            return list(self.noted)
-        if self.version.startswith("18") and "table = 'otel_logs_local'" in sql:
-            return [("20260901", 100), ("21000101", 100)]
         if sql.startswith(("ALTER", "CREATE", "INSERT")):
             self.altered.append(sql)
-        return []
+            return []
+        full = f"ReplicatedMergeTree ORDER BY x SETTINGS {self._settings}"
+        contents = ("ContentAttributes", "Map(LowCardinality(String), String)", *[""] * 5)
+        old = [("20260901", 100), ("21000101", 100)] if self.version.startswith("18") else []
+        answers: dict[str, list[tuple[Any, ...]]] = {
+            "SELECT version()": [(self.version,)],
+            "SELECT name, engine_full": [
+                (f"{name}_local", full, "default") for name in tables_of("modern")
+            ],
+            "DESCRIBE": [contents],
+            "FROM system.parts_columns": [(0,)],
+            "EXISTS TABLE": [(1,)],
+            "SELECT signal, argMax": list(self.noted),
+            "table = 'otel_logs_local'": old,
+        }
+        return next((rows for part, rows in answers.items() if part in sql), [])
 
     def close(self) -> None:
         """Nothing is held."""
@@ -82,6 +86,26 @@ def test_settings_go_to_each_replica_and_the_rest_to_one_of_a_shard() -> None:
     assert [replicas[port].altered for port in (9001, 9002, 9003, 9004)] == [
         first, [setting], first, [setting],
     ]  # fmt: skip
+
+
+def test_contents_get_a_ttl_and_rows_go_by_whole_days() -> None:
+    replicas = Replicas()
+    assert retention(replicas, "set", "--traces", "7d", "--content", "3d", "--yes")[0] == 0
+    day = "toStartOfDay(toDateTime(Timestamp) + toIntervalDay(1))"
+    late = "SETTINGS materialize_ttl_after_modify = 0"
+    spans = "ALTER TABLE otel.otel_traces_local"
+    first, second = replicas[9001].altered, replicas[9002].altered
+    assert [sql for sql in first if sql.startswith(spans)] == [
+        f"{spans} MODIFY SETTING ttl_only_drop_parts = 0, materialize_ttl_recalculate_only = 1",
+        f"{spans} MODIFY TTL {day} + toIntervalDay(7) {late}",
+        f"{spans} MATERIALIZE TTL",
+        f"{spans} MODIFY COLUMN ContentAttributes TTL {day} + toIntervalDay(3) {late}",
+        f"{spans} MATERIALIZE TTL",
+    ]
+    # Logs have no limit; their contents have one now.
+    assert [sql for sql in first if "otel_logs" in sql and "MODIFY TTL" in sql] == []
+    assert [sql for sql in first if "otel_logs" in sql and "MODIFY COLUMN" in sql]
+    assert all("MODIFY SETTING" in sql for sql in second)
 
 
 def test_a_replica_that_is_down_is_told_about() -> None:
@@ -142,7 +166,7 @@ def test_a_silent_replica_may_know_of_a_longer_limit() -> None:
 def test_rows_older_than_the_usual_limit_wait_for_a_word() -> None:
     replicas = legacy([], [], [], [])
     code, said = retention(replicas, "set", "--defaults", "--yes")
-    assert (code, list(said["left"])) == (0, ["logs"])
+    assert (code, list(said["left"])) == (0, ["logs", "content"])
     assert "rows since 2026-09-01" in said["left"]["logs"]
     assert DROP not in replicas[9001].altered
 

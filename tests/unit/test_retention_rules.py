@@ -34,6 +34,12 @@ def test_with_overrides_all_rows_of_a_day_and_limit_expire_at_once() -> None:
     )
 
 
+def test_rows_may_go_by_whole_days() -> None:
+    text = ttl(Rules(7), "Timestamp", SPANS, whole_days=True)
+    assert text == "toStartOfDay(toDateTime(Timestamp) + toIntervalDay(1)) + toIntervalDay(7)"
+    assert read(text) == Rules(7)
+
+
 def test_a_table_without_the_column_keeps_its_rows_for_the_longest() -> None:
     lookup = ttl(Rules(7, {"a": 3, "b": 30}), "Start", frozenset({"TraceId", "Start"}))
     assert lookup == "toDateTime(Start) + toIntervalDay(30)"

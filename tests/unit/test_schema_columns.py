@@ -25,7 +25,8 @@ def test_signals_fill_all_tables_but_those_of_views_and_our_own() -> None:
 @pytest.mark.parametrize("table", WRITTEN)
 def test_each_written_table_ends_in_the_ingest_id(table: str, dialect: Dialect) -> None:
     last = [("IngestId", "UInt64"), ("Tenant", "LowCardinality(String)")]
-    layout = insert_layout(table, dialect)
+    # Contents came later.
+    layout = [line for line in insert_layout(table, dialect) if "Content" not in line[0]]
     assert layout[-2:] == last if dialect == "modern" else layout[-1:] == last[:1]
 
 
@@ -73,6 +74,8 @@ def test_a_span_in_the_legacy_dialect() -> None:
         ("Links.AttributesKey", "Array(Array(String))"),
         ("Links.AttributesValue", "Array(Array(String))"),
         ("IngestId", "UInt64"),
+        ("ContentAttributes.Key", "Array(LowCardinality(String))"),
+        ("ContentAttributes.Value", "Array(String)"),
     ]
 
 

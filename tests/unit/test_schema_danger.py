@@ -12,6 +12,7 @@ from headrace_schema.danger import danger
         "CREATE OR REPLACE VIEW otel.v AS SELECT 'DROP TABLE x' AS warning",
         "CREATE MATERIALIZED VIEW otel.a_mv TO otel.b AS SELECT 1",
         "DROP VIEW IF EXISTS otel.otel_metrics",
+        "DROP TABLE IF EXISTS otel.genai_spans /* a view */",
         "ALTER TABLE otel.a ADD COLUMN IF NOT EXISTS y String, ADD INDEX i y TYPE minmax",
         "ALTER TABLE otel.a MODIFY COLUMN x CODEC(T64, ZSTD(1)), DROP INDEX IF EXISTS i",
         "ALTER TABLE otel.a MODIFY COLUMN `x.y` CODEC(ZSTD(3))",
@@ -31,6 +32,7 @@ def test_metadata_may_change(sql: str) -> None:
     [
         ("DROP TABLE otel.a", "whole table"),
         ("drop database otel", "whole table"),
+        ("DROP TABLE IF EXISTS otel.a /* a view */, otel.b", "whole table"),
         ("DROP VIEW otel.otel_traces_trace_id_ts_mv", "materialized view"),
         ("ALTER TABLE otel.a\n    ADD COLUMN y String,\n    DROP COLUMN x", "a column's values"),
         ("ALTER TABLE otel.a MODIFY COLUMN x String", "column's type"),

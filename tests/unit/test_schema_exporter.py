@@ -15,7 +15,7 @@ FACTS: dict[str, Any] = json.loads(
 # The exporter cuts metric times to seconds; we keep their nanoseconds.
 FINER = {"DateTime": "DateTime64(9)", "Array(DateTime)": "Array(DateTime64(9))"}
 # What we have beside theirs, in any table.
-OURS = {"IngestId", "Environment", "Tenant"}
+OURS = {"IngestId", "Environment", "Tenant", "ContentAttributes"}
 
 
 def theirs(table: str) -> dict[str, str]:

@@ -212,6 +212,30 @@ def test_a_dangerous_migration_is_refused_before_anything_is_done() -> None:
     assert [migration.number for migration, _ in done] == [2, 2]
 
 
+@pytest.mark.parametrize("code", [122, 342])
+def test_a_replica_that_comes_later_takes_the_table_as_its_shard_has_it(code: int) -> None:
+    cluster = FakeCluster()
+    cluster[4].down = True
+    apply(cluster)
+    late = cluster[4]
+    late.down, late.refuses, late.refusal = False, True, (code, "ZooKeeper has other columns")
+    late.fails_at = "CREATE TABLE IF NOT EXISTS otel.otel_traces_local"
+    assert apply(cluster) == ([(m.number, 9004) for m in ALL], [])
+    assert late.ddl[0] == "CREATE TABLE otel.otel_traces_local (grown)"
+    assert late.ddl[1:] == cluster[3].ddl[1:]
+
+
+def test_without_another_replica_of_its_shard_the_refusal_stands() -> None:
+    cluster = FakeCluster()
+    cluster[3].down = cluster[4].down = True
+    apply(cluster)
+    late = cluster[4]
+    late.down, late.refuses, late.refusal = False, True, (122, "ZooKeeper has other columns")
+    late.fails_at = "CREATE TABLE IF NOT EXISTS otel.otel_traces_local"
+    with pytest.raises(MigrationRefused, match="code 122: ZooKeeper has other columns, in 0001"):
+        apply(cluster)
+
+
 def test_a_column_that_is_there_already_was_added_by_this_migration() -> None:
     cluster = FakeCluster(1, 2)
     add = "ALTER TABLE otel.otel_logs\n    ADD COLUMN Tenant String"

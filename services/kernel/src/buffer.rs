@@ -132,6 +132,15 @@ impl Offsets {
         self.ends.push(self.total);
     }
 
+    /// Appends empty arrays up to so many rows.
+    pub fn pad(&mut self, rows: usize) {
+        self.ends.resize(rows, self.total);
+    }
+
+    pub fn rows(&self) -> usize {
+        self.ends.len()
+    }
+
     pub fn mark(&mut self) {
         self.mark = (self.ends.len(), self.total);
     }

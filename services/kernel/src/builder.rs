@@ -54,7 +54,7 @@ impl Builder {
         Builder::with(signal, layouts, shards, compressed, LIMITS, treatment)
     }
 
-    /// As `new`, with other limits per payload, guardrails and a tenant's attribute.
+    /// As `new`, with other limits per payload, guardrails, a tenant's attribute and content.
     pub fn with(
         signal: Signal,
         layouts: &[(String, Header)],
@@ -75,7 +75,9 @@ impl Builder {
                 )));
             };
             for _ in 0..shards {
-                tables.push(Table::new(spec, header)?);
+                let mut table = Table::new(spec, header)?;
+                table.keep_apart(&treatment.content);
+                tables.push(table);
             }
         }
         let head = tables.iter().map(Table::head_bytes).max().unwrap_or(0);

@@ -129,6 +129,12 @@ impl Dict {
         }
     }
 
+    /// The number of a key that is present.
+    #[inline(never)]
+    pub fn look_up(&self, s: &[u8]) -> Option<u32> {
+        self.find(hash(self.seed, s), s).ok()
+    }
+
     #[inline(always)]
     fn find(&self, h: u64, s: &[u8]) -> Result<u32, usize> {
         let mask = self.slots.len() - 1;

@@ -1,4 +1,4 @@
-//! Guardrails: rules that drop, rename, hash, cut, map or redact attributes and bodies.
+//! Guardrails: rules that drop, rename, hash, cut, map or redact attributes and other texts.
 //!
 //! `core/guardrails.py` reads the rules' file, `core/reference_guard.py` is the same in readable
 //! form. What the rules make of a key is worked out once and kept (`guard_steps`), so that a record
@@ -371,25 +371,10 @@ impl Guard {
         }
         self.pairs = out;
     }
-
-    /// Whether a rule is for bodies.
-    pub fn reads_bodies(&self) -> bool {
-        self.busy[Place::Body as usize]
-    }
-
-    /// A valid body after the rules, or nothing if they leave it as it is.
-    pub fn pass_body(&mut self, body: &[u8]) -> Option<&[u8]> {
-        self.start_list(1);
-        let number = self.find(Place::Body, 0, b"");
-        if self.lets_pass(Place::Body, number, body) {
-            return None;
-        }
-        match self.run(Place::Body, number, body) {
-            Fate::Changed(_, true) => Some(&self.text),
-            _ => None,
-        }
-    }
 }
+
+#[path = "guard_texts.rs"]
+mod texts;
 
 #[cfg(test)]
 #[path = "guard_tests.rs"]

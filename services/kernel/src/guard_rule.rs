@@ -17,9 +17,13 @@ pub enum Place {
     Point,
     Exemplar,
     Body,
+    /// A span's name.
+    Name,
+    /// A span's status message.
+    Status,
 }
 
-pub const PLACES: [(&str, Place); 9] = [
+pub const PLACES: [(&str, Place); 11] = [
     ("resource", Place::Resource),
     ("scope", Place::Scope),
     ("span", Place::Span),
@@ -29,9 +33,16 @@ pub const PLACES: [(&str, Place); 9] = [
     ("point", Place::Point),
     ("exemplar", Place::Exemplar),
     ("body", Place::Body),
+    ("name", Place::Name),
+    ("status", Place::Status),
 ];
 
 impl Place {
+    /// Whether it is one text instead of a list of attributes, so that keys do not count there.
+    pub fn is_text(self) -> bool {
+        matches!(self, Place::Body | Place::Name | Place::Status)
+    }
+
     pub fn named(name: &str) -> Option<Place> {
         PLACES.iter().find(|(n, _)| *n == name).map(|&(_, p)| p)
     }

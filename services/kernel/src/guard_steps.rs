@@ -99,7 +99,7 @@ fn met(rules: &[Rule], place: Place, key: &[u8]) -> Vec<u16> {
         if !rule.places.contains(&place) {
             continue;
         }
-        let is_for = place == Place::Body || rule.is_for(now);
+        let is_for = place.is_text() || rule.is_for(now);
         let meets = match &rule.action {
             Action::Allow => !is_for,
             Action::Rename(to) => is_for && to != now,

@@ -71,8 +71,11 @@ fn a_character_is_not_cut() {
     let mut guard = Guard::new(vec![rule(Action::Truncate(4), &["*"])], [0, 0]);
     let want = vec![("k".to_owned(), "aää".chars().take(2).collect::<String>())];
     assert_eq!(passed(&mut guard, &[("k", "aää")]), want);
-    assert_eq!(guard.pass_body("abcd€".as_bytes()), Some(&b"abcd"[..]));
-    assert_eq!(guard.pass_body(b"abcd"), None);
+    assert_eq!(
+        guard.pass_text(Place::Body, "abcd€".as_bytes()),
+        Some(&b"abcd"[..])
+    );
+    assert_eq!(guard.pass_text(Place::Body, b"abcd"), None);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod builder;
 mod check;
 mod city;
 mod column;
+mod content;
 mod context;
 mod dict;
 mod float;
@@ -52,6 +53,7 @@ mod python;
 
 pub use builder::{Appended, Builder, Header, Target};
 pub use city::{city_hash_128, city_hash_64};
+pub use content::Names;
 pub use guard::Guard;
 pub use guard_rule::{Action, Place, Rule};
 pub use layout::LayoutError;

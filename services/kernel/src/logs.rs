@@ -1,6 +1,7 @@
 //! Log records into `otel_logs` (opentelemetry-proto logs/v1).
 
 use crate::any::{Any, Kind};
+use crate::content;
 use crate::guard::Guard;
 use crate::guard_rule::Place;
 use crate::json::push_text;
@@ -96,11 +97,20 @@ fn append(buf: &[u8], reader: Reader<'_>, work: &mut Work, tables: &mut [Table])
     let Scratch {
         attributes, text, ..
     } = scratch;
-    match guard {
-        Some(guard) if guard.reads_bodies() => {
-            push_guarded_body(buf, table, &record.body, guard, repair)?;
+    let event_name = record.event_name.of(buf);
+    let apart = !event_name.is_empty()
+        && table
+            .attributes(LOG_ATTRIBUTES)
+            .is_some_and(|map| map.keeps_body_apart(event_name));
+    if apart {
+        push_content_body(buf, table, &record.body, guard, repair)?;
+    } else {
+        match guard {
+            Some(guard) if guard.reads(Place::Body) => {
+                push_guarded_body(buf, table, &record.body, guard, repair)?;
+            }
+            _ => push_body(buf, table, &record.body, text, repair)?,
         }
-        _ => push_body(buf, table, &record.body, text, repair)?,
     }
     push_guarded(
         table.attributes(LOG_ATTRIBUTES),
@@ -110,6 +120,7 @@ fn append(buf: &[u8], reader: Reader<'_>, work: &mut Work, tables: &mut [Table])
         text,
         repair,
     )?;
+    table.push_content([LOG_ATTRIBUTES]);
     table.end_row(time);
     Ok(())
 }
@@ -145,9 +156,36 @@ fn push_guarded_body(
 ) -> Result<()> {
     let mut text = Vec::new();
     push_text(buf, body, &mut text, repair)?;
-    let stored = guard.pass_body(&text).unwrap_or(&text);
+    let stored = guard.pass_text(Place::Body, &text).unwrap_or(&text);
     if let Some(column) = table.text(BODY) {
         column.push_valid(stored);
+    }
+    Ok(())
+}
+
+/// A body that is content: its column stays empty.
+#[inline(never)]
+fn push_content_body(
+    buf: &[u8],
+    table: &mut Table,
+    body: &Any,
+    guard: &mut Option<Box<Guard>>,
+    repair: &mut Repair,
+) -> Result<()> {
+    let mut text = Vec::new();
+    push_text(buf, body, &mut text, repair)?;
+    if let Some(guard) = guard {
+        if let Some(other) = guard.pass_text(Place::Body, &text) {
+            text = other.to_vec();
+        }
+    }
+    if let Some(map) = table.attributes(LOG_ATTRIBUTES) {
+        if !text.is_empty() {
+            map.put_aside(content::BODY, &text);
+        }
+    }
+    if let Some(column) = table.text(BODY) {
+        column.push_valid(b"");
     }
     Ok(())
 }

@@ -3,6 +3,8 @@
 use crate::any::{scan_pair, simple_pair, Kind};
 use crate::buffer::{push_short, Offsets};
 use crate::column::{Store, Text};
+use crate::content::Names;
+use crate::context::push_pair;
 use crate::float::push_double;
 use crate::frame::Body;
 use crate::json::push_text;
@@ -30,6 +32,10 @@ pub struct Attributes {
     hints: Vec<u32>,
     at: usize,
     template: Template,
+    /// Keys that are kept apart: their pairs of the present row go to `aside`. A key of the
+    /// dictionary is none of them, so the usual pair, whose key is known, costs nothing more.
+    apart: Names,
+    aside: Pairs,
 }
 
 /// `true` and `false`, with slack.
@@ -48,6 +54,8 @@ impl Attributes {
             hints: Vec::new(),
             at: 0,
             template: Template::default(),
+            apart: Names::default(),
+            aside: Pairs::default(),
         }
     }
 
@@ -83,7 +91,7 @@ impl Attributes {
         repair: &mut Repair,
     ) -> Result<()> {
         for &pair in pairs {
-            if !self.push_simple(buf, pair, text, repair) {
+            if !self.push_simple(buf, pair, text) {
                 self.push_any(buf, pair, text, repair)?;
             }
         }
@@ -93,46 +101,33 @@ impl Attributes {
 
     /// Appends a pair of the usual shape; false if it has another, or columns of other types.
     #[inline(always)]
-    fn push_simple(
-        &mut self,
-        buf: &[u8],
-        pair: Range,
-        text: &mut Vec<u8>,
-        repair: &mut Repair,
-    ) -> bool {
+    fn push_simple(&mut self, buf: &[u8], pair: Range, text: &mut Vec<u8>) -> bool {
         let Some((key, kind, scalar, string)) = simple_pair(buf, pair) else {
             return false;
         };
         match kind {
-            Kind::Str => self.put(buf, key, buf, string, repair),
+            Kind::Str => self.put(buf, key, buf, string),
             Kind::Bool => {
                 let (start, end) = if scalar != 0 { (0, 4) } else { (4, 9) };
-                self.put(buf, key, NAMES, Range { start, end }, repair)
+                self.put(buf, key, NAMES, Range { start, end })
             }
             Kind::Double => {
                 text.clear();
                 push_double(f64::from_bits(scalar), text);
                 let value = Range::all(text);
                 text.extend_from_slice(&[0; SLACK]);
-                self.put(buf, key, text, value, repair)
+                self.put(buf, key, text, value)
             }
             _ => {
                 let decimal = decimal(scalar as i64);
-                self.put(buf, key, &decimal.digits, decimal.range(), repair)
+                self.put(buf, key, &decimal.digits, decimal.range())
             }
         }
     }
 
     /// Appends a key and a short value to columns of the usual types; false if either is not.
     #[inline(always)]
-    fn put(
-        &mut self,
-        key_buf: &[u8],
-        key: Range,
-        value_buf: &[u8],
-        value: Range,
-        repair: &mut Repair,
-    ) -> bool {
+    fn put(&mut self, key_buf: &[u8], key: Range, value_buf: &[u8], value: Range) -> bool {
         let (Store::Low(keys), Store::Plain(values), Some(hint)) = (
             &mut self.keys.store,
             &mut self.values.store,
@@ -140,12 +135,16 @@ impl Attributes {
         ) else {
             return false;
         };
-        if !push_short(&mut values.data, value_buf, value) {
-            return false;
-        }
         let key = key.of(key_buf);
         if !keys.dict.is(*hint, key) {
-            *hint = keys.dict.id(key, repair);
+            // A new key may be one that is kept apart.
+            let Some(id) = keys.dict.look_up(key) else {
+                return false;
+            };
+            *hint = id;
+        }
+        if !push_short(&mut values.data, value_buf, value) {
+            return false;
         }
         keys.ids.push(*hint);
         self.at += 1;
@@ -162,6 +161,9 @@ impl Attributes {
         repair: &mut Repair,
     ) -> Result<()> {
         let (key, value) = scan_pair(buf, pair)?;
+        if self.apart.cover(key.of(buf)) {
+            return push_pair(buf, pair, &mut self.aside, repair);
+        }
         self.push_key(buf, key, repair);
         if value.kind == Kind::Str {
             self.values.push(buf, value.range, repair);
@@ -179,7 +181,7 @@ impl Attributes {
         // Valid already: nothing will be repaired.
         let repair = &mut Repair::default();
         for &(key, value) in &row.pairs {
-            if !self.put(&row.arena, key, &row.arena, value, repair) {
+            if !self.put(&row.arena, key, &row.arena, value) {
                 self.push_key(&row.arena, key, repair);
                 self.values.push(&row.arena, value, repair);
             }
@@ -230,6 +232,7 @@ impl Attributes {
 
     pub fn rollback(&mut self) {
         self.at = 0;
+        self.aside.clear();
         self.offsets.rollback();
         self.texts().for_each(Text::rollback);
     }
@@ -305,6 +308,9 @@ impl Attributes {
         }
     }
 }
+
+#[path = "map_aside.rs"]
+mod aside;
 
 #[cfg(test)]
 mod tests {

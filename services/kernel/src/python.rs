@@ -1,7 +1,7 @@
 //! The Python module `headrace_kernel._kernel`. Decoding and compressing release the GIL.
 
 use crate::rules::{read_rules, RuleTuple};
-use crate::{Appended, Block, Builder, Guard, Signal, Target, Treatment, LIMITS};
+use crate::{Appended, Block, Builder, Guard, Names, Signal, Target, Treatment, LIMITS};
 use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -181,6 +181,9 @@ fn to_tuple<'py>(
         .into_pyobject(py)
 }
 
+/// Guardrails, the key of their hashes, the tenant's attribute, and names of contents.
+type TreatmentTuple = (Vec<RuleTuple>, (u64, u64), String, Vec<String>);
+
 /// A block builder for one signal's tables.
 #[pyfunction]
 #[pyo3(signature = (signal, layouts, shards, compression = "lz4", treatment = None))]
@@ -189,7 +192,7 @@ fn builder(
     layouts: &Bound<'_, PyAny>,
     shards: usize,
     compression: &str,
-    treatment: Option<(Vec<RuleTuple>, (u64, u64), String)>,
+    treatment: Option<TreatmentTuple>,
 ) -> PyResult<PyBuilder> {
     let Some(signal) = Signal::named(signal) else {
         let text = format!("signal {signal:?} is none of traces, metrics, logs");
@@ -208,11 +211,12 @@ fn builder(
         }
     };
     let layouts = headers(layouts)?;
-    let (rules, key, tenant) = treatment.unwrap_or_default();
+    let (rules, key, tenant, content) = treatment.unwrap_or_default();
     let rules = read_rules(rules).map_err(PyValueError::new_err)?;
     let treatment = Treatment {
         guard: (!rules.is_empty()).then(|| Guard::new(rules, [key.0, key.1])),
         tenant_attribute: tenant.into_bytes(),
+        content: Names::new(content.into_iter().map(String::into_bytes).collect()),
     };
     let inner = Builder::with(signal, &layouts, shards, compressed, LIMITS, treatment)
         .map_err(|error| LayoutError::new_err(error.0))?;

@@ -54,6 +54,8 @@ impl Field {
 pub struct Spec {
     pub name: &'static str,
     pub fields: &'static [Field],
+    /// The column of contents, and the fields of attributes out of which they are taken.
+    pub content: Option<(usize, &'static [usize])>,
 }
 
 /// Most fields that a table has.
@@ -97,12 +99,17 @@ pub mod traces {
     pub const LINK_TRACE_STATE: usize = 20;
     pub const LINK_ATTRIBUTES: usize = 21;
     pub const TENANT: usize = 22;
+    pub const CONTENT_ATTRIBUTES: usize = 23;
     pub const EVENTS: usize = 0;
     pub const LINKS: usize = 1;
 }
 
 pub static TRACES: Spec = Spec {
     name: "otel_traces",
+    content: Some((
+        traces::CONTENT_ATTRIBUTES,
+        &[traces::SPAN_ATTRIBUTES, traces::EVENT_ATTRIBUTES],
+    )),
     fields: fields![
         "Timestamp" Time,
         "TraceId" TraceId,
@@ -127,6 +134,7 @@ pub static TRACES: Spec = Spec {
         "Links.TraceState" Text 1,
         "Links.Attributes" Attributes 1,
         "Tenant" Text,
+        "ContentAttributes" Attributes,
     ],
 };
 
@@ -149,10 +157,12 @@ pub mod logs {
     pub const LOG_ATTRIBUTES: usize = 14;
     pub const EVENT_NAME: usize = 15;
     pub const TENANT: usize = 16;
+    pub const CONTENT_ATTRIBUTES: usize = 17;
 }
 
 pub static LOGS: Spec = Spec {
     name: "otel_logs",
+    content: Some((logs::CONTENT_ATTRIBUTES, &[logs::LOG_ATTRIBUTES])),
     fields: fields![
         "Timestamp" Time,
         "TraceId" TraceId,
@@ -171,6 +181,7 @@ pub static LOGS: Spec = Spec {
         "LogAttributes" Attributes,
         "EventName" Text,
         "Tenant" Text,
+        "ContentAttributes" Attributes,
     ],
 };
 
@@ -232,6 +243,7 @@ macro_rules! metric_table {
     ($name:literal $($rest:tt)*) => {
         Spec {
             name: $name,
+            content: None,
             fields: fields![
                 "ResourceAttributes" Attributes,
                 "ResourceSchemaUrl" Text,
@@ -325,6 +337,12 @@ mod tests {
         assert_eq!(number(&TRACES, "Links.Attributes"), traces::LINK_ATTRIBUTES);
         assert_eq!(number(&TRACES, "Tenant"), traces::TENANT);
         assert_eq!(number(&LOGS, "Tenant"), logs::TENANT);
+        for (spec, content) in [
+            (&TRACES, traces::CONTENT_ATTRIBUTES),
+            (&LOGS, logs::CONTENT_ATTRIBUTES),
+        ] {
+            assert_eq!(number(spec, "ContentAttributes"), content);
+        }
         assert_eq!(number(&LOGS, "EventName"), logs::EVENT_NAME);
         assert_eq!(number(&LOGS, "Body"), logs::BODY);
         for spec in &Signal::Metrics.tables()[..4] {

@@ -214,6 +214,7 @@ impl Table {
 
     #[inline(never)]
     fn set_mark(&mut self) {
+        self.pad_content();
         self.mark = self.extent;
         self.runs.mark();
         self.groups.iter_mut().for_each(Offsets::mark);
@@ -268,56 +269,9 @@ impl Table {
         }
     }
 
-    /// Bytes that the columns hold or that their runs stand for, and those of them that
-    /// `payload` appended. A LowCardinality key number counts as four bytes.
-    pub fn nbytes(&self, payload: u64) -> (usize, usize) {
-        let columns = self.columns.iter().map(|column| match column {
-            Column::Text(text) => text.nbytes(),
-            Column::Numbers(numbers) => numbers.nbytes(),
-            Column::Ids(ids) => ids.nbytes(),
-            Column::Attributes(map) => map.nbytes(),
-            Column::Arrays(arrays) => arrays.nbytes(),
-            Column::Absent => (0, 0),
-        });
-        let groups = self.groups.iter().map(Offsets::nbytes);
-        let (all, new) = columns
-            .chain(groups)
-            .chain([self.runs.nbytes()])
-            .fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
-        (all, if self.touched == payload { new } else { 0 })
-    }
-
-    /// Bytes of a block's body besides its rows, at most.
-    pub fn head_bytes(&self) -> usize {
-        // Two lengths of names; version, flags and two counts of keys, and of values: LowCardinality.
-        let columns = self.shown.iter();
-        let columns =
-            columns.map(|shown| 2 * 10 + 2 * 32 + shown.name.len() + shown.type_name.len());
-        columns.sum::<usize>() + 8 + 2 * 10
-    }
-
-    /// Bytes that the rows take in a block's body, at most: as `nbytes`, and what stands there
-    /// more than once, or for no field.
-    pub fn body_bytes(&self) -> usize {
-        let rows = self.extent.rows;
-        let shared: usize = self.groups.iter().map(|group| group.nbytes().0).sum();
-        let again = self.shown.iter().map(|shown| match shown.source {
-            Source::IngestId => 8 * rows,
-            Source::Field(field, group, part) => {
-                let ends = group.map_or(0, |group| self.groups[group].nbytes().0);
-                let pairs = match (&self.columns[field], part, group) {
-                    (Column::Attributes(_), Part::Keys | Part::Values, None) => 8 * rows,
-                    (Column::Attributes(map), Part::Keys | Part::Values, _) => map.end_bytes(),
-                    _ => 0,
-                };
-                ends + pairs
-            }
-        });
-        self.nbytes(0).0 - shared + again.sum::<usize>()
-    }
-
     /// Closes the rows into a block, and starts empty again.
     pub fn finish(&mut self, ingest_id: u64, compressed: bool, buffers: &mut Buffers) -> Block {
+        self.pad_content();
         let mut body = Body::new(buffers, compressed, self.expected);
         // BlockInfo: field 1 is_overflows = 0, field 2 bucket_num = -1, end.
         body.put(&[1, 0, 2, 0xff, 0xff, 0xff, 0xff, 0]);
@@ -403,3 +357,8 @@ fn bits(spec: &Spec) -> u32 {
     let shared = spec.fields.iter().enumerate().filter(|(_, f)| f.shared());
     shared.fold(0, |bits, (number, _)| bits | 1 << number)
 }
+
+#[path = "table_bytes.rs"]
+mod bytes;
+#[path = "table_content.rs"]
+mod content;

@@ -1,7 +1,9 @@
 //! Spans into `otel_traces` (opentelemetry-proto trace/v1).
 
+use crate::column::Text;
 use crate::guard::Guard;
 use crate::guard_rule::Place;
+use crate::json::push_repaired;
 use crate::runs::Level;
 use crate::spec::traces::*;
 use crate::table::Table;
@@ -92,13 +94,28 @@ fn append(buf: &[u8], reader: Reader<'_>, work: &mut Work, tables: &mut [Table])
     table.push_id(TRACE_ID, trace_id);
     table.push_id(SPAN_ID, span.span_id.of(buf));
     table.push_id(PARENT_SPAN_ID, span.parent_span_id.of(buf));
-    for (field, range) in [
-        (TRACE_STATE, span.trace_state),
-        (SPAN_NAME, span.name),
-        (STATUS_MESSAGE, span.status_message),
+    if let Some(text) = table.text(TRACE_STATE) {
+        text.push_like_last(buf, span.trace_state, &mut work.repair);
+    }
+    for (field, place, range) in [
+        (SPAN_NAME, Place::Name, span.name),
+        (STATUS_MESSAGE, Place::Status, span.status_message),
     ] {
-        if let Some(text) = table.text(field) {
-            text.push_like_last(buf, range, &mut work.repair);
+        match &mut work.guard {
+            Some(guard) if guard.reads(place) => {
+                push_guarded_text(
+                    buf,
+                    table.text(field),
+                    range,
+                    (guard, place),
+                    &mut work.repair,
+                );
+            }
+            _ => {
+                if let Some(text) = table.text(field) {
+                    text.push_like_last(buf, range, &mut work.repair);
+                }
+            }
         }
     }
     push_name(table, SPAN_KIND, &KINDS, span.kind);
@@ -125,8 +142,32 @@ fn append(buf: &[u8], reader: Reader<'_>, work: &mut Work, tables: &mut [Table])
     )?;
     push_events(buf, table, scratch, repair, guard)?;
     push_links(buf, table, scratch, repair, guard)?;
+    table.push_content([SPAN_ATTRIBUTES, EVENT_ATTRIBUTES]);
     table.end_row(span.start);
     Ok(())
+}
+
+/// Appends a text after the guardrails, which count also where the table lacks the column.
+#[inline(never)]
+fn push_guarded_text(
+    buf: &[u8],
+    column: Option<&mut Text>,
+    range: Range,
+    (guard, place): (&mut Guard, Place),
+    repair: &mut Repair,
+) {
+    if guard.lets_text_pass(place, range.of(buf)) {
+        if let Some(column) = column {
+            column.push_like_last(buf, range, repair);
+        }
+        return;
+    }
+    let mut text = Vec::new();
+    push_repaired(buf, range, &mut text, repair);
+    let stored = guard.pass_text(place, &text).unwrap_or(&text);
+    if let Some(column) = column {
+        column.push_valid(stored);
+    }
 }
 
 #[inline(always)]

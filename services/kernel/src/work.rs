@@ -2,6 +2,7 @@
 
 use crate::any::scan_pair;
 use crate::city::city_hash_64;
+use crate::content::Names;
 use crate::context::{Look, Resource, Scope};
 use crate::guard::Guard;
 use crate::guard_rule::Place;
@@ -35,6 +36,8 @@ pub struct Treatment {
     pub guard: Option<Guard>,
     /// The resource attribute that names the tenant; empty for none.
     pub tenant_attribute: Vec<u8>,
+    /// Attributes that go to the column of contents, where a table has it.
+    pub content: Names,
 }
 
 /// Column bytes per wire byte, at most: two wire bytes can be an exemplar, whose five columns

@@ -143,6 +143,12 @@ class Settings(BaseSettings):
     guardrails_key_file: Path | None = Field(
         None, description="Key of their hashes, 16 bytes in hex: `openssl rand -hex 16`."
     )
+    content_apart: bool = Field(
+        True,
+        description="Prompts, completions, tool arguments and the like go to the column "
+        "ContentAttributes, which has a retention of its own (docs/genai.md); false leaves them "
+        "in their spans and logs.",
+    )
     tenant_attribute: str = Field(
         "", description="Resource attribute that fills the column Tenant, e.g. `tenant.id`."
     )

@@ -1264,3 +1264,104 @@ SELECT
     Tenant
 FROM otel.otel_metrics_summary;
 
+-- 0012_add_content_attributes LOCAL
+ALTER TABLE otel.otel_traces_local
+    ADD COLUMN IF NOT EXISTS ContentAttributes Map(LowCardinality(String), String) CODEC(ZSTD(3));
+
+-- 0012_add_content_attributes LOCAL
+ALTER TABLE otel.otel_logs_local
+    ADD COLUMN IF NOT EXISTS ContentAttributes Map(LowCardinality(String), String) CODEC(ZSTD(3));
+
+-- 0012_add_content_attributes LOCAL
+ALTER TABLE otel.genai_content_local
+    ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0012_add_content_attributes LOCAL
+ALTER TABLE otel.genai_content_of_spans_mv MODIFY QUERY
+SELECT
+    Timestamp,
+    TraceId,
+    SpanId,
+    ServiceName,
+    '' AS EventName,
+    multiIf(ContentAttributes['gen_ai.system_instructions'] != '', ContentAttributes['gen_ai.system_instructions'], ContentAttributes['gen_ai.system_instruction'] != '', ContentAttributes['gen_ai.system_instruction'], SpanAttributes['gen_ai.system_instructions'] != '', SpanAttributes['gen_ai.system_instructions'], SpanAttributes['gen_ai.system_instruction']) AS SystemInstructions,
+    multiIf(ContentAttributes['gen_ai.input.messages'] != '', ContentAttributes['gen_ai.input.messages'], ContentAttributes['gen_ai.prompt'] != '', ContentAttributes['gen_ai.prompt'], ContentAttributes['gen_ai.prompt.0.content'] != '', ContentAttributes['gen_ai.prompt.0.content'], ContentAttributes['llm.prompts.0.content'] != '', ContentAttributes['llm.prompts.0.content'], ContentAttributes['input.value'] != '', ContentAttributes['input.value'], SpanAttributes['gen_ai.input.messages'] != '', SpanAttributes['gen_ai.input.messages'], SpanAttributes['gen_ai.prompt'] != '', SpanAttributes['gen_ai.prompt'], SpanAttributes['gen_ai.prompt.0.content'] != '', SpanAttributes['gen_ai.prompt.0.content'], SpanAttributes['llm.prompts.0.content'] != '', SpanAttributes['llm.prompts.0.content'], SpanAttributes['input.value']) AS Input,
+    multiIf(ContentAttributes['gen_ai.output.messages'] != '', ContentAttributes['gen_ai.output.messages'], ContentAttributes['gen_ai.completion'] != '', ContentAttributes['gen_ai.completion'], ContentAttributes['gen_ai.completion.0.content'] != '', ContentAttributes['gen_ai.completion.0.content'], ContentAttributes['llm.completions.0.content'] != '', ContentAttributes['llm.completions.0.content'], ContentAttributes['output.value'] != '', ContentAttributes['output.value'], SpanAttributes['gen_ai.output.messages'] != '', SpanAttributes['gen_ai.output.messages'], SpanAttributes['gen_ai.completion'] != '', SpanAttributes['gen_ai.completion'], SpanAttributes['gen_ai.completion.0.content'] != '', SpanAttributes['gen_ai.completion.0.content'], SpanAttributes['llm.completions.0.content'] != '', SpanAttributes['llm.completions.0.content'], SpanAttributes['output.value']) AS Output,
+    IngestId,
+    Tenant
+FROM otel.otel_traces_local
+WHERE hasAny(mapKeys(SpanAttributes), ['gen_ai.system_instructions', 'gen_ai.system_instruction', 'gen_ai.input.messages', 'gen_ai.prompt', 'gen_ai.prompt.0.content', 'llm.prompts.0.content', 'input.value', 'gen_ai.output.messages', 'gen_ai.completion', 'gen_ai.completion.0.content', 'llm.completions.0.content', 'output.value']) OR hasAny(mapKeys(ContentAttributes), ['gen_ai.system_instructions', 'gen_ai.system_instruction', 'gen_ai.input.messages', 'gen_ai.prompt', 'gen_ai.prompt.0.content', 'llm.prompts.0.content', 'input.value', 'gen_ai.output.messages', 'gen_ai.completion', 'gen_ai.completion.0.content', 'llm.completions.0.content', 'output.value']);
+
+-- 0012_add_content_attributes LOCAL
+ALTER TABLE otel.genai_content_of_logs_mv MODIFY QUERY
+SELECT
+    Timestamp,
+    TraceId,
+    SpanId,
+    ServiceName,
+    if(EventName != '', EventName, LogAttributes['event.name']) AS EventName,
+    multiIf(ContentAttributes['gen_ai.system_instructions'] != '', ContentAttributes['gen_ai.system_instructions'], ContentAttributes['gen_ai.system_instruction'] != '', ContentAttributes['gen_ai.system_instruction'], LogAttributes['gen_ai.system_instructions'] != '', LogAttributes['gen_ai.system_instructions'], LogAttributes['gen_ai.system_instruction']) AS SystemInstructions,
+    if(multiIf(ContentAttributes['gen_ai.input.messages'] != '', ContentAttributes['gen_ai.input.messages'], ContentAttributes['gen_ai.prompt'] != '', ContentAttributes['gen_ai.prompt'], ContentAttributes['gen_ai.prompt.0.content'] != '', ContentAttributes['gen_ai.prompt.0.content'], ContentAttributes['llm.prompts.0.content'] != '', ContentAttributes['llm.prompts.0.content'], ContentAttributes['input.value'] != '', ContentAttributes['input.value'], LogAttributes['gen_ai.input.messages'] != '', LogAttributes['gen_ai.input.messages'], LogAttributes['gen_ai.prompt'] != '', LogAttributes['gen_ai.prompt'], LogAttributes['gen_ai.prompt.0.content'] != '', LogAttributes['gen_ai.prompt.0.content'], LogAttributes['llm.prompts.0.content'] != '', LogAttributes['llm.prompts.0.content'], LogAttributes['input.value']) = '' AND startsWith(if(EventName != '', EventName, LogAttributes['event.name']), 'gen_ai.') AND endsWith(if(EventName != '', EventName, LogAttributes['event.name']), '.message') AND NOT if(EventName != '', EventName, LogAttributes['event.name']) IN ('gen_ai.choice', 'gen_ai.assistant.message'), if(Body != '', Body, ContentAttributes['body']), multiIf(ContentAttributes['gen_ai.input.messages'] != '', ContentAttributes['gen_ai.input.messages'], ContentAttributes['gen_ai.prompt'] != '', ContentAttributes['gen_ai.prompt'], ContentAttributes['gen_ai.prompt.0.content'] != '', ContentAttributes['gen_ai.prompt.0.content'], ContentAttributes['llm.prompts.0.content'] != '', ContentAttributes['llm.prompts.0.content'], ContentAttributes['input.value'] != '', ContentAttributes['input.value'], LogAttributes['gen_ai.input.messages'] != '', LogAttributes['gen_ai.input.messages'], LogAttributes['gen_ai.prompt'] != '', LogAttributes['gen_ai.prompt'], LogAttributes['gen_ai.prompt.0.content'] != '', LogAttributes['gen_ai.prompt.0.content'], LogAttributes['llm.prompts.0.content'] != '', LogAttributes['llm.prompts.0.content'], LogAttributes['input.value'])) AS Input,
+    if(multiIf(ContentAttributes['gen_ai.output.messages'] != '', ContentAttributes['gen_ai.output.messages'], ContentAttributes['gen_ai.completion'] != '', ContentAttributes['gen_ai.completion'], ContentAttributes['gen_ai.completion.0.content'] != '', ContentAttributes['gen_ai.completion.0.content'], ContentAttributes['llm.completions.0.content'] != '', ContentAttributes['llm.completions.0.content'], ContentAttributes['output.value'] != '', ContentAttributes['output.value'], LogAttributes['gen_ai.output.messages'] != '', LogAttributes['gen_ai.output.messages'], LogAttributes['gen_ai.completion'] != '', LogAttributes['gen_ai.completion'], LogAttributes['gen_ai.completion.0.content'] != '', LogAttributes['gen_ai.completion.0.content'], LogAttributes['llm.completions.0.content'] != '', LogAttributes['llm.completions.0.content'], LogAttributes['output.value']) = '' AND if(EventName != '', EventName, LogAttributes['event.name']) IN ('gen_ai.choice', 'gen_ai.assistant.message'), if(Body != '', Body, ContentAttributes['body']), multiIf(ContentAttributes['gen_ai.output.messages'] != '', ContentAttributes['gen_ai.output.messages'], ContentAttributes['gen_ai.completion'] != '', ContentAttributes['gen_ai.completion'], ContentAttributes['gen_ai.completion.0.content'] != '', ContentAttributes['gen_ai.completion.0.content'], ContentAttributes['llm.completions.0.content'] != '', ContentAttributes['llm.completions.0.content'], ContentAttributes['output.value'] != '', ContentAttributes['output.value'], LogAttributes['gen_ai.output.messages'] != '', LogAttributes['gen_ai.output.messages'], LogAttributes['gen_ai.completion'] != '', LogAttributes['gen_ai.completion'], LogAttributes['gen_ai.completion.0.content'] != '', LogAttributes['gen_ai.completion.0.content'], LogAttributes['llm.completions.0.content'] != '', LogAttributes['llm.completions.0.content'], LogAttributes['output.value'])) AS Output,
+    IngestId,
+    Tenant
+FROM otel.otel_logs_local
+WHERE hasAny(mapKeys(LogAttributes), ['gen_ai.system_instructions', 'gen_ai.system_instruction', 'gen_ai.input.messages', 'gen_ai.prompt', 'gen_ai.prompt.0.content', 'llm.prompts.0.content', 'input.value', 'gen_ai.output.messages', 'gen_ai.completion', 'gen_ai.completion.0.content', 'llm.completions.0.content', 'output.value']) OR hasAny(mapKeys(ContentAttributes), ['gen_ai.system_instructions', 'gen_ai.system_instruction', 'gen_ai.input.messages', 'gen_ai.prompt', 'gen_ai.prompt.0.content', 'llm.prompts.0.content', 'input.value', 'gen_ai.output.messages', 'gen_ai.completion', 'gen_ai.completion.0.content', 'llm.completions.0.content', 'output.value']) OR startsWith(if(EventName != '', EventName, LogAttributes['event.name']), 'gen_ai.') AND endsWith(if(EventName != '', EventName, LogAttributes['event.name']), '.message') OR if(EventName != '', EventName, LogAttributes['event.name']) IN ('gen_ai.choice', 'gen_ai.assistant.message');
+
+-- 0012_add_content_attributes DISTRIBUTED
+ALTER TABLE otel.otel_traces
+    ADD COLUMN IF NOT EXISTS ContentAttributes Map(LowCardinality(String), String) CODEC(ZSTD(3));
+
+-- 0012_add_content_attributes DISTRIBUTED
+ALTER TABLE otel.otel_logs
+    ADD COLUMN IF NOT EXISTS ContentAttributes Map(LowCardinality(String), String) CODEC(ZSTD(3));
+
+-- 0012_add_content_attributes DISTRIBUTED
+ALTER TABLE otel.genai_content
+    ADD COLUMN IF NOT EXISTS Tenant LowCardinality(String) CODEC(ZSTD(1));
+
+-- 0012_add_content_attributes VIEW
+CREATE OR REPLACE VIEW otel.genai_spans AS
+SELECT
+    Timestamp AS Timestamp,
+    toDateTime(Timestamp) AS Time,
+    TraceId AS TraceId,
+    SpanId AS SpanId,
+    ParentSpanId AS ParentSpanId,
+    SpanName AS SpanName,
+    ServiceName AS ServiceName,
+    multiIf(ResourceAttributes['deployment.environment.name'] != '', ResourceAttributes['deployment.environment.name'], ResourceAttributes['deployment.environment']) AS Environment,
+    multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) AS Operation,
+    multiIf(multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('execute_tool', 'tool'), 'tool', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_agent', 'create_agent', 'agent'), 'agent', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('invoke_workflow', 'workflow'), 'workflow', multiIf(SpanAttributes['gen_ai.operation.name'] != '', SpanAttributes['gen_ai.operation.name'], SpanAttributes['llm.request.type'] != '', SpanAttributes['llm.request.type'], SpanAttributes['traceloop.span.kind']) IN ('retrieval', 'task'), 'other', multiIf(SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model']) != '' OR multiIf(SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model']) != '', 'model', SpanAttributes['gen_ai.tool.name'] != '', 'tool', SpanAttributes['gen_ai.agent.name'] != '', 'agent', multiIf(SpanAttributes['agent.output_tokens'] != '', SpanAttributes['agent.output_tokens'], SpanAttributes['agent.response_latency_ms']) != '', 'model', 'other') AS Kind,
+    multiIf(SpanAttributes['gen_ai.provider.name'] != '', SpanAttributes['gen_ai.provider.name'], SpanAttributes['gen_ai.system'] != '', SpanAttributes['gen_ai.system'], SpanAttributes['llm.vendor']) AS Provider,
+    multiIf(SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model'] != '', SpanAttributes['model'], SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model']) AS Model,
+    multiIf(SpanAttributes['gen_ai.response.model'] != '', SpanAttributes['gen_ai.response.model'], SpanAttributes['llm.response.model'] != '', SpanAttributes['llm.response.model'], SpanAttributes['gen_ai.request.model'] != '', SpanAttributes['gen_ai.request.model'], SpanAttributes['llm.request.model'] != '', SpanAttributes['llm.request.model'], SpanAttributes['llm.model_name'] != '', SpanAttributes['llm.model_name'], SpanAttributes['model']) AS BilledModel,
+    SpanAttributes['gen_ai.response.id'] AS ResponseId,
+    multiIf(SpanAttributes['gen_ai.response.finish_reasons'] != '', SpanAttributes['gen_ai.response.finish_reasons'], SpanAttributes['gen_ai.response.finish_reason'] != '', SpanAttributes['gen_ai.response.finish_reason'], SpanAttributes['llm.response.finish_reason']) AS FinishReasons,
+    multiIf(SpanAttributes['route'] != '', SpanAttributes['route'], SpanAttributes['http.route'] != '', SpanAttributes['http.route'], SpanAttributes['url.template']) AS Route,
+    multiIf(SpanAttributes['customer_tier'] != '', SpanAttributes['customer_tier'], SpanAttributes['customer.tier']) AS Tier,
+    multiIf(SpanAttributes['enduser.id'] != '', SpanAttributes['enduser.id'], SpanAttributes['user.id'] != '', SpanAttributes['user.id'], SpanAttributes['enduser.pseudo.id']) AS User,
+    multiIf(SpanAttributes['gen_ai.conversation.id'] != '', SpanAttributes['gen_ai.conversation.id'], SpanAttributes['gen_ai.thread.id']) AS ConversationId,
+    multiIf(SpanAttributes['session.id'] != '', SpanAttributes['session.id'], SpanAttributes['gen_ai.session.id'] != '', SpanAttributes['gen_ai.session.id'], SpanAttributes['gen_ai.conversation.id'] != '', SpanAttributes['gen_ai.conversation.id'], SpanAttributes['gen_ai.thread.id']) AS SessionId,
+    multiIf(SpanAttributes['gen_ai.agent.name'] != '', SpanAttributes['gen_ai.agent.name'], SpanAttributes['gen_ai.agent.id']) AS AgentName,
+    SpanAttributes['gen_ai.agent.version'] AS AgentVersion,
+    multiIf(SpanAttributes['gen_ai.tool.name'] != '', SpanAttributes['gen_ai.tool.name'], SpanAttributes['tool.name']) AS ToolName,
+    multiIf(SpanAttributes['gen_ai.prompt.name'] != '', SpanAttributes['gen_ai.prompt.name'], SpanAttributes['prompt.name'] != '', SpanAttributes['prompt.name'], SpanAttributes['traceloop.prompt.key'] != '', SpanAttributes['traceloop.prompt.key'], SpanAttributes['langfuse.prompt.name']) AS PromptName,
+    multiIf(SpanAttributes['gen_ai.prompt.version'] != '', SpanAttributes['gen_ai.prompt.version'], SpanAttributes['prompt.version'] != '', SpanAttributes['prompt.version'], SpanAttributes['traceloop.prompt.version'] != '', SpanAttributes['traceloop.prompt.version'], SpanAttributes['langfuse.prompt.version']) AS PromptVersion,
+    Duration AS Duration,
+    if(SpanAttributes['agent.response_latency_ms'] != '', toFloat64OrZero(SpanAttributes['agent.response_latency_ms']), Duration / 1000000) AS LatencyMs,
+    toFloat64OrZero(multiIf(SpanAttributes['gen_ai.response.time_to_first_chunk'] != '', SpanAttributes['gen_ai.response.time_to_first_chunk'], SpanAttributes['gen_ai.response.time_to_first_token'] != '', SpanAttributes['gen_ai.response.time_to_first_token'], SpanAttributes['gen_ai.server.time_to_first_token'] != '', SpanAttributes['gen_ai.server.time_to_first_token'], SpanAttributes['gen_ai.server.ttft'])) * 1000 AS FirstChunkMs,
+    least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.input_tokens'] != '', SpanAttributes['gen_ai.usage.input_tokens'], SpanAttributes['gen_ai.usage.prompt_tokens'] != '', SpanAttributes['gen_ai.usage.prompt_tokens'], SpanAttributes['llm.usage.prompt_tokens'] != '', SpanAttributes['llm.usage.prompt_tokens'], SpanAttributes['agent.input_tokens'])), 1000000000000) AS InputTokens,
+    least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.cache_read.input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_read.input_tokens'], SpanAttributes['gen_ai.usage.cache_read_input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_read_input_tokens'], SpanAttributes['gen_ai.usage.cached_tokens'])), 1000000000000) AS CachedTokens,
+    least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.cache_write.input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_write.input_tokens'], SpanAttributes['gen_ai.usage.cache_creation.input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_creation.input_tokens'], SpanAttributes['gen_ai.usage.cache_write_input_tokens'] != '', SpanAttributes['gen_ai.usage.cache_write_input_tokens'], SpanAttributes['gen_ai.usage.cache_creation_input_tokens'])), 1000000000000) AS CacheWriteTokens,
+    least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.output_tokens'] != '', SpanAttributes['gen_ai.usage.output_tokens'], SpanAttributes['gen_ai.usage.completion_tokens'] != '', SpanAttributes['gen_ai.usage.completion_tokens'], SpanAttributes['llm.usage.completion_tokens'] != '', SpanAttributes['llm.usage.completion_tokens'], SpanAttributes['agent.output_tokens'])), 1000000000000) AS OutputTokens,
+    least(toUInt64OrZero(multiIf(SpanAttributes['gen_ai.usage.reasoning.output_tokens'] != '', SpanAttributes['gen_ai.usage.reasoning.output_tokens'], SpanAttributes['gen_ai.usage.reasoning_tokens'])), 1000000000000) AS ReasoningTokens,
+    StatusCode = 'Error' OR SpanAttributes['error.type'] != '' OR SpanAttributes['agent.success'] = 'false' AS Failed,
+    multiIf(SpanAttributes['error.type'] != '', SpanAttributes['error.type'], StatusCode = 'Error' AND StatusMessage != '', substring(StatusMessage, 1, 200), StatusCode = 'Error' OR SpanAttributes['agent.success'] = 'false', 'unknown', '') AS ErrorType,
+    substringUTF8(multiIf(ContentAttributes['gen_ai.input.messages'] != '', ContentAttributes['gen_ai.input.messages'], ContentAttributes['gen_ai.prompt'] != '', ContentAttributes['gen_ai.prompt'], ContentAttributes['gen_ai.prompt.0.content'] != '', ContentAttributes['gen_ai.prompt.0.content'], ContentAttributes['llm.prompts.0.content'] != '', ContentAttributes['llm.prompts.0.content'], ContentAttributes['input.value'] != '', ContentAttributes['input.value'], SpanAttributes['gen_ai.input.messages'] != '', SpanAttributes['gen_ai.input.messages'], SpanAttributes['gen_ai.prompt'] != '', SpanAttributes['gen_ai.prompt'], SpanAttributes['gen_ai.prompt.0.content'] != '', SpanAttributes['gen_ai.prompt.0.content'], SpanAttributes['llm.prompts.0.content'] != '', SpanAttributes['llm.prompts.0.content'], SpanAttributes['input.value']), 1, 200) AS PromptPreview,
+    substringUTF8(multiIf(ContentAttributes['gen_ai.output.messages'] != '', ContentAttributes['gen_ai.output.messages'], ContentAttributes['gen_ai.completion'] != '', ContentAttributes['gen_ai.completion'], ContentAttributes['gen_ai.completion.0.content'] != '', ContentAttributes['gen_ai.completion.0.content'], ContentAttributes['llm.completions.0.content'] != '', ContentAttributes['llm.completions.0.content'], ContentAttributes['output.value'] != '', ContentAttributes['output.value'], SpanAttributes['gen_ai.output.messages'] != '', SpanAttributes['gen_ai.output.messages'], SpanAttributes['gen_ai.completion'] != '', SpanAttributes['gen_ai.completion'], SpanAttributes['gen_ai.completion.0.content'] != '', SpanAttributes['gen_ai.completion.0.content'], SpanAttributes['llm.completions.0.content'] != '', SpanAttributes['llm.completions.0.content'], SpanAttributes['output.value']), 1, 200) AS CompletionPreview,
+    IngestId AS IngestId,
+    Tenant AS Tenant
+FROM otel.otel_traces
+WHERE hasAny(mapKeys(SpanAttributes), ['gen_ai.operation.name', 'gen_ai.request.model', 'gen_ai.provider.name', 'gen_ai.system', 'gen_ai.tool.name', 'gen_ai.agent.name', 'llm.request.type', 'llm.model_name', 'agent.response_latency_ms', 'agent.output_tokens', 'agent.success']);
+

@@ -57,12 +57,12 @@ def builder(
     layouts: Mapping[str, Sequence[tuple[str, str]]],
     shards: int,
     compression: Literal["lz4", "none"] = "lz4",
-    treatment: tuple[list[_Rule], tuple[int, int], str] | None = None,
+    treatment: tuple[list[_Rule], tuple[int, int], str, list[str]] | None = None,
 ) -> BlockBuilder:
     """A builder for all tables of a signal, by plain name, with the server's INSERT headers.
 
-    `treatment`: guardrails, the key of their hashes as two little-endian words, and the resource
-    attribute that names the tenant.
+    `treatment`: guardrails, the key of their hashes as two little-endian words, the resource
+    attribute that names the tenant, and the names of attributes that go to ContentAttributes.
 
     LayoutError for a column or type it cannot fill, or a missing table; ValueError for another
     wrong argument.

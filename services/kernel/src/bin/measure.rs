@@ -5,8 +5,8 @@
 //!
 //! The file holds payloads, each behind its length (4 bytes, little-endian). Prints the rows.
 
-use headrace_kernel::harness::{layouts, SIGNALS};
-use headrace_kernel::Builder;
+use headrace_kernel::harness::{content, layouts, SIGNALS};
+use headrace_kernel::{Builder, Treatment, LIMITS};
 use std::hint::black_box;
 use std::process::ExitCode;
 
@@ -36,7 +36,12 @@ fn main() -> ExitCode {
         eprintln!("measure: {file} ends within a payload");
         return ExitCode::FAILURE;
     };
-    let mut builder = match Builder::new(signal, &layouts(signal, false), SHARDS, true) {
+    let treatment = Treatment {
+        content: content(),
+        ..Treatment::default()
+    };
+    let headers = layouts(signal, false);
+    let mut builder = match Builder::with(signal, &headers, SHARDS, true, LIMITS, treatment) {
         Ok(builder) => builder,
         Err(error) => {
             eprintln!("measure: {}", error.0);

@@ -9,7 +9,7 @@ pub use mutate::{mutate, Rng};
 pub use native::check_body;
 
 use crate::guard_rule::PLACES;
-use crate::{Action, Builder, Guard, Header, Limits, Rule, Signal, Tiers, Treatment};
+use crate::{Action, Builder, Guard, Header, Limits, Names, Rule, Signal, Tiers, Treatment};
 
 pub const SIGNALS: [Signal; 3] = [Signal::Traces, Signal::Metrics, Signal::Logs];
 
@@ -74,6 +74,17 @@ const SMALL: Limits = Limits {
     bytes: 4 << 20,
 };
 
+/// Some of the names that the writer keeps apart.
+pub fn content() -> Names {
+    let names = [
+        "gen_ai.input.messages",
+        "gen_ai.prompt",
+        "llm.prompts",
+        "renamed",
+    ];
+    Names::new(names.map(|name| name.as_bytes().to_vec()).into())
+}
+
 /// A builder of bare blocks for two shards.
 pub fn builder(signal: Signal, old: bool) -> Builder {
     treated(signal, old, Treatment::default())
@@ -114,6 +125,7 @@ fn guarded(signal: Signal, old: bool) -> Builder {
     let treatment = Treatment {
         guard: Some(Guard::new(rules.into(), [1, 2])),
         tenant_attribute: b"service.name".to_vec(),
+        content: content(),
     };
     treated(signal, old, treatment)
 }

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from headrace_writer.config import SIGNALS, Settings
 from headrace_writer.core.block import Signal
-from headrace_writer.core.guardrails import ATTRIBUTES, HASH_KEY_BYTES, Place, Rule
+from headrace_writer.core.guardrails import ATTRIBUTES, HASH_KEY_BYTES, PLACES, Place, Rule
 from headrace_writer.core.reference_guard import Acted, Guard
 from headrace_writer.core.salvage import REQUESTS
 from headrace_writer.errors import ConfigError
@@ -90,7 +90,7 @@ def _check(path: Path, rules: Sequence[Rule], *, as_json: bool) -> int:
         return 0
     table = Table("rule", "action", "keys", "signals", "on")
     for rule in rules:
-        where = "everywhere" if set(ATTRIBUTES) < set(rule.on) else ", ".join(rule.on)
+        where = "everywhere" if rule.on == PLACES else ", ".join(rule.on)
         where = "all attributes" if rule.on == ATTRIBUTES else where
         signals = "all" if set(rule.signals) == set(SIGNALS) else ", ".join(rule.signals)
         table.add_row(rule.id, rule.action, ", ".join(rule.keys), signals, where)

@@ -26,6 +26,7 @@ PLACES: dict[str, Place] = {
     "SpanAttributes": "span",
     "LogAttributes": "log",
     "Attributes": "point",
+    "ContentAttributes": "span",
 }
 
 
@@ -39,7 +40,9 @@ class Source:
 
     @property
     def place(self) -> Place:
-        return PLACES[self.column]
+        # Rules apply before contents are taken out of the record's attributes.
+        is_content = self.column == "ContentAttributes" and self.signal == "logs"
+        return "log" if is_content else PLACES[self.column]
 
 
 def sources(tables: Sequence[str] = ()) -> list[Source]:

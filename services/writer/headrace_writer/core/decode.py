@@ -105,7 +105,12 @@ class NativeBackend:
     ) -> BlockBuilder:
         """A builder for all tables of a signal. LayoutError names what cannot be filled."""
         how = treatment or NOTHING
-        treated = (kernel_rules(how.of(signal)), kernel_key(how.hash_key), how.tenant_attribute)
+        treated = (
+            kernel_rules(how.of(signal)),
+            kernel_key(how.hash_key),
+            how.tenant_attribute,
+            list(how.content),
+        )
         try:
             inner = self._kernel.builder(signal, layouts, shards, compression, treated)
         except self._kernel.LayoutError as error:

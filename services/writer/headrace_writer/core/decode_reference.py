@@ -4,7 +4,8 @@ A payload passes these steps, one module each:
 
 1. `reference_wire`     bytes → opentelemetry-proto message, or Poison("malformed")
 2. `reference_guard`    attributes and bodies, after the guardrails
-3. `reference_rows`, `reference_metrics`   message → rows, one dict per span, log, data point
+3. `reference_rows`, `reference_metrics`   message → rows, one dict per span, log, data point;
+   `reference_content`  prompts and completions into a column of their own
 4. `reference_routing`  row → shard
 5. `reference_layout`   the server's header → columns, each with a way to show a row's field
 6. `reference_native`   columns → block, block → compressed frames
@@ -26,6 +27,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from headrace_writer.core.block import Block, Compression, Layout, Rejection, Signal, Target
 from headrace_writer.core.guardrails import NOTHING, Treatment
+from headrace_writer.core.reference_content import move, sources
 from headrace_writer.core.reference_fields import INGEST_ID, TABLES
 from headrace_writer.core.reference_guard import Guard
 from headrace_writer.core.reference_layout import MAX_TIME_NS, Column, plan
@@ -85,6 +87,8 @@ class ReferenceBuilder:
                 raise LayoutError(f"table {table}: no header given, its rows would have no place")
         self._columns = {table: plan(table, layout) for table, layout in layouts.items()}
         self.signal: Signal = signal
+        self._sources = {table: sources(columns) for table, columns in self._columns.items()}
+        self._content = [name.encode() for name in treatment.content]
         self._message, self._rows = _SIGNALS[signal]
         self._head = max(map(_head_bytes, self._columns.values()))
         self._shards = shards
@@ -161,6 +165,7 @@ class ReferenceBuilder:
                 row.fields["Tenant"] = attributes.first(self._tenant_attribute)
             else:
                 row.fields["Tenant"] = tenant
+            move(row.fields, self._sources[row.table], self._content)
             yield row._replace(shard=before.shard)
 
     def _measured(

@@ -1,4 +1,4 @@
-"""Guardrails: what one file says about attributes and bodies on their way into the tables.
+"""Guardrails: what one file says about attributes and texts on their way into the tables.
 
 The rules are stateless: what becomes of a record depends on the record and the rules alone, so a
 batch that is built twice under the same rules is the same. They apply in the file's order, each to
@@ -16,9 +16,23 @@ from headrace_writer.core.block import Signal
 
 Action = Literal["drop", "allow", "cap", "rename", "hash", "truncate", "map", "redact"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
-Place = Literal["resource", "scope", "span", "event", "link", "log", "point", "exemplar", "body"]
+Place = Literal[
+    "resource",
+    "scope",
+    "span",
+    "event",
+    "link",
+    "log",
+    "point",
+    "exemplar",
+    "body",
+    "name",
+    "status",
+]
 PLACES: tuple[Place, ...] = get_args(Place)
-ATTRIBUTES: tuple[Place, ...] = PLACES[:-1]
+TEXTS: tuple[Place, ...] = ("body", "name", "status")
+"""Places that are one text: a log's body, a span's name and its status message."""
+ATTRIBUTES: tuple[Place, ...] = tuple(place for place in PLACES if place not in TEXTS)
 SIGNALS: tuple[Signal, ...] = get_args(Signal)
 Find = Literal["secrets", "emails"]
 FINDS: tuple[Find, ...] = get_args(Find)
@@ -33,7 +47,7 @@ class Rule:
     id: str
     action: Action
     keys: tuple[str, ...] = ("*",)
-    """Exact keys, or patterns with `*` at an end or at both. Bodies have no key."""
+    """Exact keys, or patterns with `*` at an end or at both. Texts have no key."""
     signals: tuple[Signal, ...] = SIGNALS
     on: tuple[Place, ...] = ATTRIBUTES
     to: str = ""
@@ -75,6 +89,8 @@ class Treatment:
     hash_key: bytes = bytes(HASH_KEY_BYTES)
     tenant_attribute: str = ""
     """The resource attribute that names the tenant; empty for none."""
+    content: tuple[str, ...] = ()
+    """Names of the attributes that go to ContentAttributes (`reference_content`); none: off."""
 
     def of(self, signal: Signal) -> tuple[Rule, ...]:
         """The rules of one signal, in order."""
@@ -84,10 +100,11 @@ class Treatment:
     def fingerprint(self) -> str:
         """Equal where all records come out the same; empty where nothing is done to them. The
         hash key is in it, but cannot be read from it."""
-        if not self.rules and not self.tenant_attribute:
+        if not (self.rules or self.tenant_attribute or self.content):
             return ""
         rules = json.dumps([asdict(rule) for rule in self.rules], sort_keys=True)
-        text = f"{rules} {self.tenant_attribute}".encode()
+        content = " ".join(("", *self.content))
+        text = f"{rules} {self.tenant_attribute}{content}".encode()
         return hashlib.blake2b(text, digest_size=6, key=self.hash_key).hexdigest()
 
 

@@ -13,6 +13,7 @@ from headrace_writer.core.guardrails import (
     FINDS,
     PLACES,
     SIGNALS,
+    TEXTS,
     Action,
     Place,
     Rule,
@@ -33,7 +34,7 @@ OPTIONS: dict[Action, tuple[str, ...]] = {
 COMMON = ("id", "action", "keys", "signals", "on")
 # Without keys these are for all attributes; for the others that would hardly be meant.
 FOR_ALL = ("cap", "redact", "truncate")
-OF_BODIES = ("redact", "truncate")
+OF_TEXTS = ("redact", "truncate")
 # A block's size is estimated from what arrives, so nothing may grow far beyond it.
 MOST_LABEL_BYTES = 64
 
@@ -125,8 +126,9 @@ class _Reader:
                 fail(key, f"{taken}{_nearest(key, known)}")
         options = _Options(table, fail)
         on = cast(tuple[Place, ...], options.words("on", PLACES, _usual_places(action)))
-        if "body" in on and action not in OF_BODIES:
-            fail("on", f"{action} is not for bodies, only {' and '.join(OF_BODIES)} are")
+        texts = [place for place in on if place in TEXTS]
+        if texts and action not in OF_TEXTS:
+            fail("on", f"{action} is not for {texts[0]}, only {' and '.join(OF_TEXTS)} are")
         if "keys" not in table and action not in FOR_ALL:
             fail("rule", f'{action} needs keys, for example keys = ["user.*"]')
         rule = Rule(
@@ -149,7 +151,7 @@ class _Reader:
 
 
 def _usual_places(action: str) -> tuple[Place, ...]:
-    """Secrets are looked for in bodies, too, unless a rule says where."""
+    """Secrets are looked for in texts, too, unless a rule says where."""
     return PLACES if action == "redact" else ATTRIBUTES
 
 

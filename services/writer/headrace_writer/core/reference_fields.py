@@ -52,6 +52,7 @@ _TRACES = {
     "Links.TraceState": Kind.TEXT,
     "Links.Attributes": Kind.ATTRIBUTES,
     "Tenant": Kind.TEXT,
+    "ContentAttributes": Kind.ATTRIBUTES,
 }
 
 _LOGS = {
@@ -72,6 +73,7 @@ _LOGS = {
     "LogAttributes": Kind.ATTRIBUTES,
     "EventName": Kind.TEXT,
     "Tenant": Kind.TEXT,
+    "ContentAttributes": Kind.ATTRIBUTES,
 }
 
 _METRICS = {

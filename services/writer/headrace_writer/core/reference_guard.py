@@ -46,7 +46,16 @@ class Guard:
             del items[:]
             items.extend(kept)
         for body in _bodies(message):
-            self._body(body)
+            changed = self._text("body", text(body))
+            if changed is not None:
+                body.CopyFrom(AnyValue(string_value=changed))
+        for span in _spans(message):
+            name = self._text("name", span.name)
+            if name is not None:
+                span.name = name
+            status = self._text("status", span.status.message)
+            if status is not None:
+                span.status.message = status
 
     def apply_to(self, place: Place, pairs: Iterable[tuple[str, str]]) -> list[KeyValue]:
         """One list of text attributes after the rules."""
@@ -85,14 +94,17 @@ class Guard:
                 item.value.CopyFrom(AnyValue(string_value=after))
         return True
 
-    def _body(self, body: AnyValue) -> None:
+    def _text(self, place: Place, value: str) -> str | None:
+        """A text after the rules; None if they leave it as it is."""
+        now = None
         for number, rule in enumerate(self._rules):
-            if "body" in rule.on:
-                before = text(body)
+            if place in rule.on:
+                before = value if now is None else now
                 after = self._changed(rule, before)
                 if after is not None:
-                    self._note(number, "body", "", before, after)
-                    body.CopyFrom(AnyValue(string_value=after))
+                    self._note(number, place, "", before, after)
+                    now = after
+        return now
 
     def _note(self, number: int, place: Place, key: str, before: str, after: str | None) -> None:
         self.counts[number] += 1
@@ -157,6 +169,12 @@ def _bodies(request: Any) -> Iterator[AnyValue]:
     for resource in getattr(request, "resource_logs", ()):
         for scope in resource.scope_logs:
             yield from (record.body for record in scope.log_records)
+
+
+def _spans(request: Any) -> Iterator[Any]:
+    for resource in getattr(request, "resource_spans", ()):
+        for scope in resource.scope_spans:
+            yield from scope.spans
 
 
 def sip_hash_128(key: bytes, data: bytes) -> bytes:

@@ -24,6 +24,8 @@ Fields = dict[str, Any]
 # The names of pdata's SpanKind.String and StatusCode.String; other numbers have none.
 _KINDS = (b"Unspecified", b"Internal", b"Server", b"Client", b"Producer", b"Consumer")
 _STATUSES = (b"Unset", b"Ok", b"Error")
+# `reference_content` fills it.
+_NO_CONTENT = Attributes(())
 
 
 class Row(NamedTuple):
@@ -62,6 +64,7 @@ def _span_fields(span: Span) -> Fields:
         "Duration": max(0, span.end_time_unix_nano - span.start_time_unix_nano),
         "StatusCode": _name(_STATUSES, span.status.code),
         "StatusMessage": span.status.message.encode(),
+        "ContentAttributes": _NO_CONTENT,
         **columns(
             "Events",
             (
@@ -116,6 +119,7 @@ def _log_fields(record: LogRecord) -> Fields:
         "Body": text(record.body).encode(),
         "LogAttributes": Attributes(record.attributes),
         "EventName": record.event_name.encode(),
+        "ContentAttributes": _NO_CONTENT,
     }
 
 

@@ -123,6 +123,16 @@ class Attributes:
     def __init__(self, items: Iterable[KeyValue]) -> None:
         self._items = items
 
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[bytes, bytes]]) -> "Attributes":
+        """Of texts, UTF-8."""
+        return cls(
+            [
+                KeyValue(key=key.decode(), value=AnyValue(string_value=value.decode()))
+                for key, value in pairs
+            ]
+        )
+
     @cached_property
     def pairs(self) -> list[tuple[bytes, bytes]]:
         """Keys and texts, UTF-8, in the order of the wire, equal keys kept."""

@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
+from headrace_schema.genai import CONTENT
 from headrace_writer.config import Settings
 from headrace_writer.core.guardrails import HASH_KEY_BYTES, Rule, Treatment
 from headrace_writer.core.guardrails_file import parse
@@ -46,12 +48,15 @@ def read_hash_key(path: Path) -> bytes:
 
 def read_treatment(settings: Settings) -> Treatment:
     """What the settings and the files that they name ask for. Raises ConfigError."""
+    usual = Treatment(
+        tenant_attribute=settings.tenant_attribute,
+        content=CONTENT if settings.content_apart else (),
+    )
     if settings.guardrails_file is None:
-        return Treatment(tenant_attribute=settings.tenant_attribute)
+        return usual
     rules = read_rules(settings.guardrails_file)
     if settings.guardrails_key_file is not None:
-        key = read_hash_key(settings.guardrails_key_file)
-        return Treatment(rules, key, settings.tenant_attribute)
+        return replace(usual, rules=rules, hash_key=read_hash_key(settings.guardrails_key_file))
     hashes = [rule.id for rule in rules if rule.action == "hash"]
     if hashes:
         msg = (
@@ -59,7 +64,7 @@ def read_treatment(settings: Settings) -> Treatment:
             "made by openssl rand -hex 16"
         )
         raise ConfigError(msg)
-    return Treatment(rules, tenant_attribute=settings.tenant_attribute)
+    return replace(usual, rules=rules)
 
 
 class GuardrailsSource:
