@@ -170,10 +170,10 @@ def test_the_worlds_answers_are_known(filled: OwnDatabase) -> None:
         "enterprise": 20_000, "free": 0, "pro": 40_000,
     }  # fmt: skip
     assert answer("llm_dearest_sessions") == [
-        ("s-old", 10, 30_000, 0, Decimal("0.18675"), 0),
-        ("s-0", 20, 24_000, 2, Decimal("0.0112"), 0),
-        ("s-1", 20, 24_000, 0, Decimal("0.0112"), 0),
-        ("s-seed", 4, 400, 1, None, 4),
+        ("s-old", 10, 10, 30_000, 0, Decimal("0.18675"), 0),
+        ("s-0", 20, 20, 24_000, 2, Decimal("0.0112"), 0),
+        ("s-1", 20, 20, 24_000, 0, Decimal("0.0112"), 0),
+        ("s-seed", 4, 4, 400, 1, None, 4),
     ]
     assert [row[:3] for row in answer("llm_errors_by_type")] == [
         ("429", "gpt-5-mini", 2),
@@ -210,8 +210,10 @@ def test_sessions_cost_what_their_tokens_do(priced: OwnDatabase, emitted: Emitte
             assert offer is not None
             cost += about["gen_ai.usage.output_tokens"] * offer.output / 1_000_000
         tokens = sum(of(calls, "gen_ai.usage.output_tokens"))
-        sessions[session] = (len(calls), tokens, sum(one["error"] for one in calls), cost, 0)
-    dearest = sorted(sessions, key=lambda name: (-sessions[name][3], name))[:10]
+        turns = len({one["trace_id"] for one in calls})
+        errors = sum(one["error"] for one in calls)
+        sessions[session] = (turns, len(calls), tokens, errors, cost, 0)
+    dearest = sorted(sessions, key=lambda name: (-sessions[name][4], name))[:10]
     rows = about_agent(priced, emitted, "llm_dearest_sessions")
     assert rows == [(name, *sessions[name]) for name in dearest]
-    assert rows[0][4] > 0
+    assert rows[0][5] > 0
