@@ -105,9 +105,9 @@ def test_contents_follow_what_was_chosen_for_their_copies(modern: SchemaServer) 
             client.execute(f"{table}.{name} MODIFY TTL {when}")
         assert kept.retention(*APPLY)[0] == 0
         (tables,) = kept.retention("show")[1].values()
-        days = {one["table"]: one["days"] for one in tables}
-        assert (days["otel_traces"], days["otel_traces.ContentAttributes"]) == (90, 5)
-        assert (days["otel_logs"], days["otel_logs.ContentAttributes"]) == (14, 5)
+        found = {one["table"]: one["days"] for one in tables}
+        assert (found["otel_traces"], found["otel_traces.ContentAttributes"]) == (90, 5)
+        assert (found["otel_logs"], found["otel_logs.ContentAttributes"]) == (14, 5)
         by_day = {one["table"] for one in tables if "toStartOfDay" in one["ttl"]}
         spans_and_logs = {"otel_traces", "otel_logs"}
         assert by_day == spans_and_logs | {f"{name}.ContentAttributes" for name in spans_and_logs}

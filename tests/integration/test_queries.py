@@ -23,12 +23,17 @@ pytestmark = pytest.mark.integration
 OF_THE_AGENT = {"metric": "agent.response_latency_ms", "by": "model", "token_type": ""}
 
 
+ONLY_MODERN = {"llm_cost_by_tenant"}
+"""Of columns that rollups do not have on 18.16."""
+
+
 def test_the_page_has_each_query_in_both_dialects() -> None:
     names: dict[Dialect, set[str]] = {
         "modern": set(queries("modern")),
         "legacy": set(queries("legacy")),
     }
-    assert names["modern"] == names["legacy"]
+    assert names["modern"] - names["legacy"] == ONLY_MODERN
+    assert names["legacy"] <= names["modern"]
     assert unnamed_blocks() == 0, "a block without a name is never run"
 
 
