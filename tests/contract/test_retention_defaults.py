@@ -100,9 +100,9 @@ def test_contents_follow_what_was_chosen_for_their_copies(modern: SchemaServer) 
     assert migrate(kept.settings, "apply")[0] == 0
     table = f"ALTER TABLE {kept.database}"
     with modern.client() as client:
-        for name, limit in (("genai_content", 5), ("otel_traces", 90)):
-            when = f"toDateTime(Timestamp) + toIntervalDay({limit})"
-            client.execute(f"{table}.{name} MODIFY TTL {when}")
+        for name, days in (("genai_content", 5), ("otel_traces", 90)):
+            limit = f"toDateTime(Timestamp) + toIntervalDay({days})"
+            client.execute(f"{table}.{name} MODIFY TTL {limit}")
         assert kept.retention(*APPLY)[0] == 0
         (tables,) = kept.retention("show")[1].values()
         found = {one["table"]: one["days"] for one in tables}
