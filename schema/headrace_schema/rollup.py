@@ -79,7 +79,8 @@ def kept_days(created: str) -> int | None:
 
     Where limits differ by service or tenant it is the shortest of them.
     """
-    match = _TTL.search(created)
+    # What stands before the engine are limits of single columns.
+    match = _TTL.search(created[max(created.find("ENGINE = "), 0) :])
     limits = [int(n) for n in re.findall(r"\d+", _NO_LIMIT.sub("", match[1]))] if match else []
     return min((days for days in limits if days), default=None)
 

@@ -154,7 +154,8 @@ def test_a_moved_day_of_the_rollup_is_made_anew(tiered: Tiered) -> None:
     )
     settings = KeptDatabase(tiered.server, "otel").settings
     argv = ("rollup", "rebuild", "--from", str(day))
-    assert answer(add_rollup_parser, run_rollup, settings, *argv)[0] == 0
+    code, said = answer(add_rollup_parser, run_rollup, settings, *argv)
+    assert code == 0, said
     calls = f"SELECT sum(Calls) FROM genai_usage_1m WHERE toDate(Minute) = '{day}'"
     assert tiered.rows(calls) == [(1000,)]
 
