@@ -2,13 +2,16 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from headrace_writer.__main__ import main
 from headrace_writer.core.block import Signal
+from headrace_writer.core.sizing import MEASURED as MEASURED_HERE
 from headrace_writer.core.sizing import Coefficients, Load, Policy, partitions, size
 
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 SIGNALS: tuple[Signal, ...] = ("traces", "metrics", "logs")
 ONE = Coefficients(
     {"gateway": 5, "kafka": 1, "writer": 1, "clickhouse": 4, "keeper": 1}, 2, 400, 100, 50
@@ -86,3 +89,32 @@ def test_what_makes_no_sense_is_refused(
     with pytest.raises(SystemExit, match="2"):
         main(["size", *arguments])
     assert said in capsys.readouterr().err
+
+
+def test_the_commands_coefficients_are_the_ones_that_were_measured() -> None:
+    document = json.loads((DOCS / "benchmarks" / "coefficients.json").read_text())
+    for signal, one in MEASURED_HERE.items():
+        known: dict[str, float] = {
+            **{str(name): us for name, us in one.cpu_us.items()},
+            "replica": one.replica_us,
+            "wire_bytes": one.wire_bytes,
+            "kafka_bytes": one.kafka_bytes,
+            "disk_bytes": one.disk_bytes,
+        }
+        assert known == document["signals"][signal]
+
+
+@pytest.mark.parametrize("spans", [1e5, 1e6, 1e7])
+def test_the_page_says_what_the_command_says(spans: float) -> None:
+    rates: dict[Signal, float] = {"traces": spans, "metrics": spans / 2, "logs": 0.0}
+    days: dict[Signal, float] = {"traces": 7, "metrics": 30, "logs": 14}
+    wire = {signal: one.wire_bytes for signal, one in MEASURED_HERE.items()}
+    found = size(Load(rates, wire, days), Policy())
+    cores = sum(found.cores.values())
+    row = (
+        f"| {spans:,.0f} | {found.gateways} | {found.brokers} | {found.partitions['traces']}, "
+        f"{found.partitions['metrics']} | {found.writers['traces']}, {found.writers['metrics']} | "
+        f"{found.shards} × {found.replicas} | {cores:,.0f} | {found.kafka_disk_gb / 1e3:,.0f} | "
+        f"{found.clickhouse_disk_gb / 1e3:,.0f} | {found.money_per_month:,.0f} |"
+    )
+    assert row in (DOCS / "sizing.md").read_text()

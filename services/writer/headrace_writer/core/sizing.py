@@ -44,18 +44,19 @@ class Coefficients:
 
 MEASURED: Mapping[Signal, Coefficients] = {
     "traces": Coefficients(
-        {"gateway": 5.0, "kafka": 1.5, "writer": 1.0, "clickhouse": 4.0, "keeper": 0.4},
-        2.0, 390, 120, 60,
+        {"gateway": 3.634, "kafka": 1.831, "writer": 1.598, "clickhouse": 3.179, "keeper": 0.472},
+        2.286, 384, 54.0, 39.8,
     ),
     "metrics": Coefficients(
-        {"gateway": 2.0, "kafka": 0.7, "writer": 0.6, "clickhouse": 4.0, "keeper": 0.8},
-        2.0, 160, 50, 20,
+        {"gateway": 1.887, "kafka": 1.715, "writer": 0.949, "clickhouse": 6.681, "keeper": 1.027},
+        5.726, 131, 24.0, 10.8,
     ),
     "logs": Coefficients(
-        {"gateway": 2.5, "kafka": 0.8, "writer": 0.7, "clickhouse": 2.5, "keeper": 0.4},
-        1.0, 220, 70, 30,
+        {"gateway": 1.753, "kafka": 1.049, "writer": 0.738, "clickhouse": 1.648, "keeper": 0.261},
+        0.827, 155, 28.0, 22.3,
     ),
 }  # fmt: skip
+"""docs/benchmarks/coefficients.json; a test holds one to the other."""
 
 
 @dataclass(frozen=True, slots=True)
