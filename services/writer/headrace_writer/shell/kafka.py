@@ -113,10 +113,7 @@ class GroupConfig:
     def unjoined(self) -> dict[str, Any]:
         """The configuration of a consumer that reads without joining. librdkafka wants a group
         id for `assign` even though nothing is joined or committed."""
-        settings = self.librdkafka() | {
-            "group.protocol": "classic",
-            "auto.offset.reset": "earliest",
-        }
+        settings = self.librdkafka() | {"group.protocol": "classic"}
         for name in ("partition.assignment.strategy", "session.timeout.ms"):
             settings.pop(name, None)
         return settings

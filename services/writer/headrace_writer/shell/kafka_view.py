@@ -26,7 +26,9 @@ class GroupView:
 
     def __init__(self, config: GroupConfig) -> None:
         self._config = config
-        self._consumer = Consumer(config.unjoined() | {"log_level": 0})
+        # What retention has deleted is passed over: it is only looked at.
+        settings = config.unjoined() | {"auto.offset.reset": "earliest", "log_level": 0}
+        self._consumer = Consumer(settings)
 
     def partitions(self) -> list[int]:
         """Partitions of the topic. Raises Fatal when it does not exist."""

@@ -41,7 +41,7 @@ class RangeReader:
             consumer.close()
 
     def _consumer(self) -> Consumer:
-        return Consumer(self._config.unjoined() | {"auto.offset.reset": "error"})
+        return Consumer(self._config.unjoined())
 
     def read_slice(
         self, partition: int, start: int, end: int, max_bytes: int
