@@ -173,15 +173,14 @@ def steps(
         yield from _note(deployment, found, changes, now)
     # Their rows must go by whole days.
     asked_for = changes.get("content", Change()).days is not None
-    with_contents = {
-        one.table.split(".")[0] for one in found if "." in one.table and (one.ttl or asked_for)
-    }
+    with_contents = {contents.owner_of(one.table) for one in found if one.ttl or asked_for}
     for one in found:
         change = changes.get(one.signal)
         if change and change.where_unset and not one.untouched and deployment.dialect == "modern":
             change = None
-        if "." in one.table:
-            yield from _keep_contents(connection, deployment, one, change, today)
+        owner = contents.owner_of(one.table)
+        if owner:
+            yield from _keep_contents(connection, deployment, one, owner, change, today)
             continue
         whole_days = one.table in with_contents
         if change is None and (not whole_days or deployment.dialect == "legacy"):
@@ -201,11 +200,16 @@ def steps(
 
 
 def _keep_contents(
-    connection: Connection, deployment: Deployment, one: Kept, change: Change | None, today: date
+    connection: Connection,
+    deployment: Deployment,
+    one: Kept,
+    owner: str,
+    change: Change | None,
+    today: date,
 ) -> Iterator[Step]:
     if change is None or change.days is None:
         return
-    name = f"{deployment.database}.{local(one.table.split('.')[0], deployment.topology)}"
+    name = f"{deployment.database}.{local(owner, deployment.topology)}"
     first_kept = today - timedelta(days=change.days)
     if deployment.dialect == "legacy":
         for sql, day in contents.clear_statements(connection, name, first_kept):

@@ -22,6 +22,12 @@ def column_of(table: str) -> str:
     return f"{table}.{COLUMN}"
 
 
+def owner_of(listed: str) -> str | None:
+    """The table whose column of contents is listed so; None for a table's own name."""
+    table, _, column = listed.partition(".")
+    return table if column else None
+
+
 def live_ttl(connection: Connection, name: str) -> str | None:
     """The column's TTL as the server prints it; empty for none, and on 18.16. None: the table lacks
     the column. `name`: with the database."""
