@@ -18,6 +18,13 @@ def nothing(chaos: Chaos) -> None:
     chaos.pause(4)
 
 
+def second_writers(chaos: Chaos) -> None:
+    """Every writer gives half of its partitions to another."""
+    for name in SIGNALS:
+        chaos.fleet.scale(name, 2)
+    chaos.pause(4)
+
+
 def kill_writers(chaos: Chaos) -> None:
     for _ in range(3):
         for name in SIGNALS:
@@ -204,7 +211,7 @@ def everything(chaos: Chaos) -> None:
 FAULT_POINTS = (
     "plan.before:2",
     "plan.after:2",
-    # Passed once, when nothing follows: the load has ended.
+    # Passed where nothing follows: partitions are given up.
     "settle.after:1",
     "build.after:2",
     "insert.before:3",
@@ -227,6 +234,8 @@ def at_point(point: str) -> Scenario:
             # A count comes only where an attempt was in doubt, or a plan is replayed. Which writers
             # that happens to is not sure; they die only after the shard is back.
             return Scenario(name, freeze_shard, 60, load=LONG, fault_point=point, dies=("metrics",))
+        case "settle":
+            return Scenario(name, second_writers, load=Load(seconds=15), fault_point=point)
         case "deadletter":
             return Scenario(name, poison, load=Load(seconds=15), fault_point=point)
         case _:
