@@ -3,6 +3,7 @@
 import json
 import time
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -43,6 +44,10 @@ def wait_for(cluster: Cluster, service: str, wanted: int) -> None:
 @pytest.fixture
 def stored(cluster: Cluster) -> str:
     """A service with eight stored spans; the partitions' ends are committed."""
+    return store(cluster)
+
+
+def store(cluster: Cluster) -> str:
     service = f"svc-{uuid.uuid4().hex[:8]}"
     spans = [builders.span(trace_id=uuid.uuid4().bytes) for _ in range(8)]
     otlp.export(cluster.otlp_grpc, builders.traces(*spans, resource={"service.name": service}))
@@ -97,9 +102,9 @@ def test_a_doubled_block_is_found_and_named(cluster: Cluster, stored: str) -> No
         mend(cluster)
 
 
-def mend(cluster: Cluster) -> dict[str, Any]:
-    """Replay the spans of the last hour; the result as JSON."""
-    done = cluster.headrace("replay", "--topic", "otlp_spans", "--from", "1h", "--json")
+def mend(cluster: Cluster, *until: str) -> dict[str, Any]:
+    """Replay the spans of the last hour, or up to `--to`; the result as JSON."""
+    done = cluster.headrace("replay", "--topic", "otlp_spans", "--from", "1h", "--json", *until)
     assert done.returncode == 0, done.stdout + done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
     return result
@@ -138,6 +143,21 @@ def test_lost_rows_are_found_and_a_replay_brings_them_back_once(
     assert (again["repaired"], again["stored"], again["rows"]) == (0, 0, 0)
     assert again["intact"] >= 1
     assert count(cluster, stored) == 8
+
+
+def test_a_replay_ends_where_it_is_told(cluster: Cluster, stored: str) -> None:
+    between = datetime.now(UTC).isoformat(timespec="milliseconds")
+    later = store(cluster)
+    drop_spans(cluster)
+
+    assert mend(cluster, "--to", between)["repaired"] >= 1
+    wait_for(cluster, stored, 8)
+    assert count(cluster, later) == 0
+
+    assert mend(cluster)["repaired"] >= 1
+    wait_for(cluster, later, 8)
+    assert count(cluster, stored) == 8
+    assert audit(cluster)["findings"] == []
 
 
 def test_a_gap_in_the_ledger_is_found_and_a_replay_closes_it(cluster: Cluster, stored: str) -> None:
