@@ -37,7 +37,8 @@ BASE = PEAK // 3
 PLANNED = round(PEAK / 4.5)
 """Rows/s per writer: 1.5 writers before, 4.5 at the peak, so that noise decides nothing."""
 RECORDS = PEAK // 30  # in a request
-BEFORE_S, PEAK_S = 30, 120
+BEFORE_S, PEAK_S = 60, 120
+"""A period of the way up before the step, so that no earlier step counts in it."""
 STABILIZATION_S, PER_WRITER_S = 60, 20
 AFTER_S = 60 + STABILIZATION_S + 4 * PER_WRITER_S
 """Until the rate of a minute has fallen, the window, each writer less, the HPA's own 15 s."""
@@ -123,8 +124,7 @@ def values(cluster: Cluster, trigger: str) -> dict[str, Any]:
         "autoscaling": {
             "enabled": True, "trigger": trigger, "minReplicas": MINIMUM,
             "prometheus": {"serverAddress": cluster.json["prometheus"]},
-            # The chart counts on 4 s of arrival to be uncommitted; here they were 5.
-            "kafka": {"rowsPerMessage": {"traces": RECORDS * 4 // 5}},
+            "kafka": {"rowsPerMessage": {"traces": RECORDS}},
             "fallback": {"replicas": FALLBACK},
             "scaleDown": {
                 "stabilizationSeconds": STABILIZATION_S, "secondsPerWriter": PER_WRITER_S,

@@ -12,6 +12,7 @@ from support.control_plane import Kube
 from support.keda import autoscaler
 
 EVERY_S = 1.0
+LATE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +84,17 @@ def quantity(text: str) -> float:
 
 def replayed(seen: Sequence[Seen], policy: ScaledObject) -> list[int]:
     """What the simulator's autoscaler makes of the values that the HPA decided on: replicas, for
-    each of `seen`. The HPA looked when its metric changed, and at the latest a period later."""
+    each of `seen`. The HPA looked when its metric changed, and, where it does not change, a period
+    later, seen up to LATE_S later."""
     decider = Autoscaler(policy)
     found: list[int] = []
     replicas, metric, looked = seen[0].replicas, "", 0.0
     for before, one in pairwise([seen[0], *seen]):
-        if one.metric and (one.metric != metric or one.at - looked >= SYNC_S):
-            metric, looked = one.metric, one.at
-            # The HPA tells the value per replica, of the replicas that there were.
+        if one.metric and (one.metric != metric or one.at - looked >= SYNC_S + LATE_S):
+            # Seen late, so that a new value that is on its way is not taken for the old one again:
+            # the HPA tells it per replica, of the replicas that there were.
+            looked = one.at if one.metric != metric else looked + SYNC_S
+            metric = one.metric
             replicas = decider.decide(one.at, replicas, quantity(metric) * before.replicas)
         found.append(replicas)
     return found

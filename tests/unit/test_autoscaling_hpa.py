@@ -94,6 +94,16 @@ def test_the_larger_or_the_smaller_step_down(select: Any, expected: int) -> None
     assert run(replace(PLAIN, down=rules), [(0, 100)], 80) == [expected]
 
 
+def test_steps_of_the_other_way_count_in_a_policys_period() -> None:
+    """As kube-controller-manager has it: the period began with 3, of which twice as many are 6."""
+    doubling = Rules(0, (Policy("Percent", 100, 60),))
+    policy = replace(PLAIN, up=doubling, down=Rules(0, (Policy("Pods", 1, 60),)))
+    assert run(policy, [(0, 200), (15, 900)], 3) == [2, 6]
+    assert run(policy, [(0, 200), (61, 900)], 3) == [2, 4]
+    # 4 at the period's start, 8 by its steps up: one fewer than at the start is allowed.
+    assert run(policy, [(0, 900), (15, 100), (76, 100)], 4) == [8, 3, 2]
+
+
 def test_the_way_down_waits_for_the_highest_of_its_window() -> None:
     policy = replace(PLAIN, down=Rules(300, FREE.policies))
     values: list[tuple[float, float | None]] = [(0, 1_000), (15, 500), (299, 300), (300, 300)]

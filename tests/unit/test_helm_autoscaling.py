@@ -69,10 +69,21 @@ def test_a_writer_is_planned_at_seven_tenths(cpu: str, threshold: int) -> None:
     assert trigger["metadata"]["threshold"] == str(threshold)
 
 
-def test_without_prometheus_lag_is_what_four_seconds_of_a_writer_leave() -> None:
+@pytest.mark.parametrize(("signal", "seconds"), [("traces", 5), ("metrics", 3.5), ("logs", 5)])
+def test_without_prometheus_lag_is_what_waits_while_a_writer_keeps_up(
+    signal: str, seconds: float
+) -> None:
+    found = scaled_objects("kafka-trigger", f"autoscaling.kafka.rowsPerMessage.{signal}=100")
+    [trigger] = found[f"headrace-writer-{signal}"]["spec"]["triggers"]
+    by_rate = scaled_objects("kafka-trigger", 'autoscaling.trigger="prometheus"')
+    [by_rows] = by_rate[f"headrace-writer-{signal}"]["spec"]["triggers"]
+    planned = int(by_rows["metadata"]["threshold"])
+    assert trigger["metadata"]["lagThreshold"] == str(int(seconds * planned) // 100)
+
+
+def test_the_kafka_trigger_reads_every_partition_of_the_group() -> None:
     [trigger] = scaled_objects("kafka-trigger")["headrace-writer-traces"]["spec"]["triggers"]
     metadata = trigger["metadata"]
-    assert metadata["lagThreshold"] == str(4 * 210_000 // 4_000)
     assert metadata["consumerGroup"] == "headrace-traces"
     assert metadata["allowIdleConsumers"] == "true"
     assert metadata["excludePersistentLag"] == "false"

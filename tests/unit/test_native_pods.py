@@ -111,3 +111,12 @@ def test_the_simulator_replays_what_the_autoscaler_saw() -> None:
     seen = [Seen(float(at), 2, 2, 2, 2, metric) for at, metric in enumerate(metrics)]
     # 2 × 1.9 asks for four, which doubling allows at once.
     assert replayed(seen, policy) == [2] * 20 + [4] * 20
+
+
+def test_a_value_is_not_taken_again_for_the_replicas_that_it_led_to() -> None:
+    """A period after a step up the old value per replica still stands there for a second."""
+    policy = policy_of("traces")
+    much, less = (f"{round(share * policy.trigger.threshold)}" for share in (1.9, 0.95))
+    seen = [Seen(0.0, 2, 2, 2, 2, much)]
+    seen += [Seen(float(at), 4, 4, 4, 4, much if at < 16 else less) for at in range(1, 90)]
+    assert set(replayed(seen, policy)[1:]) == {4}

@@ -5,6 +5,7 @@ After their documentation and sources: KEDA turns missing values into a fallback
 """
 
 import math
+import sys
 from dataclasses import dataclass, field
 
 from headrace_writer.core.autoscaling.scaled_object import Fallback, Policy, Rules, ScaledObject
@@ -90,12 +91,19 @@ class Autoscaler:
         """No further than the policies allow within their periods, and within the bounds."""
         policy = self.policy
         if wanted > replicas:
-            limit = max(replicas, _highest(policy.up, replicas, self.ups, now))
+            limit = max(replicas, _highest(policy.up, self._before(policy.up, now, replicas)))
             return min(wanted, limit, policy.maximum)
         if wanted < replicas:
-            limit = min(replicas, _lowest(policy.down, replicas, self.downs, now))
+            limit = min(replicas, _lowest(policy.down, self._before(policy.down, now, replicas)))
             return max(wanted, limit, policy.minimum)
         return wanted
+
+    def _before(self, rules: Rules, now: float, replicas: int) -> list[tuple[Policy, int]]:
+        """Each policy with the replicas at its period's start: either way's changes count."""
+        return [
+            (policy, replicas - _changed(policy, self.ups, now) + _changed(policy, self.downs, now))
+            for policy in rules.policies
+        ]
 
 
 def propose(policy: ScaledObject, value: float, replicas: int, ready: int) -> int:
@@ -118,31 +126,27 @@ def _fallback_replicas(fallback: Fallback, replicas: int) -> int:
     }[fallback.behavior]
 
 
-def _highest(rules: Rules, replicas: int, events: list[Event], now: float) -> int:
+def _highest(rules: Rules, starts: list[tuple[Policy, int]]) -> int:
     """Replicas that the way up allows now."""
     if rules.select == "Disabled":
-        return replicas
-    allowed = []
-    for policy in rules.policies:
-        start = replicas - _changed(policy, events, now)
-        if policy.kind == "Pods":
-            allowed.append(start + policy.value)
-        else:
-            allowed.append(math.ceil(start * (1 + policy.value / 100)))
+        return 0
+    allowed = [
+        start + policy.value
+        if policy.kind == "Pods"
+        else math.ceil(start * (1 + policy.value / 100))
+        for policy, start in starts
+    ]
     return min(allowed) if rules.select == "Min" else max(allowed)
 
 
-def _lowest(rules: Rules, replicas: int, events: list[Event], now: float) -> int:
+def _lowest(rules: Rules, starts: list[tuple[Policy, int]]) -> int:
     """Replicas that the way down allows now."""
     if rules.select == "Disabled":
-        return replicas
-    allowed = []
-    for policy in rules.policies:
-        start = replicas + _changed(policy, events, now)
-        if policy.kind == "Pods":
-            allowed.append(start - policy.value)
-        else:
-            allowed.append(int(start * (1 - policy.value / 100)))
+        return sys.maxsize
+    allowed = [
+        start - policy.value if policy.kind == "Pods" else int(start * (1 - policy.value / 100))
+        for policy, start in starts
+    ]
     return max(allowed) if rules.select == "Min" else min(allowed)
 
 
