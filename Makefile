@@ -121,7 +121,7 @@ slo: native-only cluster-up ## the promise under load: 100,000 spans/s + 50,000 
 	  --cluster .cache/cluster/$(or $(HEADRACE_CLUSTER),default)/cluster.json
 
 .PHONY: bench-slo
-bench-slo: setup ## the promise three times, an outage of ClickHouse, the cost of a quorum; half an hour; writes docs/benchmarks
+bench-slo: setup ## the promise three times, three outages of ClickHouse, the cost of a quorum; fifty minutes; writes docs/benchmarks
 	@PYTHONPATH=tests:deploy/native $(PYTHON) -m bench.slo $(ARGS)
 
 # Pages that `loadgen --report` wrote: of a run, and of --find-max.
