@@ -85,3 +85,15 @@ def test_a_writer_does_not_start_on_tables_that_forget_too_soon() -> None:
     found.append(OneShard(REPLICATED + "index_granularity = 8192"))
     with pytest.raises(Fatal, match=r"ALTER TABLE otel\.otel_traces_local MODIFY SETTING"):
         wiring.check_windows(settings, "traces", shards, modern=True)
+
+
+def test_shards_together_hold_as_many_times_the_least_window() -> None:
+    settings = load({"clickhouse_topology": "cluster", "dedup_window_s": 1_000}, {})
+    engines = [
+        f"{REPLICATED}replicated_deduplication_window = {blocks}, "
+        "replicated_deduplication_window_seconds = 86400"
+        for blocks in (50_000, 9_000)
+    ]
+    shards = cast(Shards, SimpleNamespace(shards=[OneShard(one) for one in engines]))
+    found = wiring.check_windows(settings, "traces", shards, modern=True)
+    assert found == {"otel_traces": 18.0}

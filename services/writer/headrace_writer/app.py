@@ -144,7 +144,7 @@ class Writer:
             wiring.Parts(
                 settings, signal, backend, topic_id, shards, dead_letters, clock, self._guardrails
             ),
-            InsertEvents(metrics.inserted, metrics.repaired, metrics.guarded),
+            InsertEvents(metrics.inserted, metrics.repaired, metrics.guarded, metrics.remembered),
         )
         age = settings.max_age_s(signal)
         limits = BatchLimits(settings.batch_max_bytes, age, settings.backlog_max_bytes)

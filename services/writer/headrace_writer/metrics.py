@@ -64,6 +64,13 @@ WRITER: tuple[Metric, ...] = (
         ("signal", "table"),
     ),
     Metric(
+        Gauge,
+        "headrace_writer_dedup_window_blocks_per_second",
+        "Blocks a second, over all writers and shards, that the table's deduplication window holds "
+        "for dedup_window_s; read when the writer starts.",
+        ("signal", "table"),
+    ),
+    Metric(
         Counter,
         "headrace_writer_batches_total",
         "Batches closed, by what closed them: bytes, age, drain.",

@@ -79,6 +79,11 @@ class SignalMetrics:
         self._all["blocks_inserted_total"].labels(self.signal, table).inc()
         self._inserted_bytes.inc(len(block.body))
 
+    def remembered(self, tables: Mapping[str, float]) -> None:
+        """By table: blocks a second, over all shards, that stay within the window."""
+        for table, blocks in tables.items():
+            self._all["dedup_window_blocks_per_second"].labels(self.signal, table).set(blocks)
+
     def acknowledged(self, done: Acknowledged) -> None:
         labels = (self.signal, done.shard, str(done.replica))
         self._all["insert_duration_seconds"].labels(*labels).observe(done.seconds)

@@ -121,22 +121,30 @@ def layouts(settings: Settings, signal: Signal, shards: Shards) -> dict[str, Lay
     return found
 
 
-def check_windows(settings: Settings, signal: Signal, shards: Shards, *, modern: bool) -> None:
-    """Raises Fatal where a table forgets inserts before a writer would repeat them.
+def check_windows(
+    settings: Settings, signal: Signal, shards: Shards, *, modern: bool
+) -> dict[str, float]:
+    """Blocks a second, over all shards, that each table remembers for `dedup_window_s`.
 
-    It has to remember, for `dedup_window_s`, at least the blocks that one writer inserts when each
-    batch closes by age.
+    Raises Fatal where a table forgets inserts before a writer would repeat them: it has to
+    remember, for `dedup_window_s`, at least the blocks that one writer inserts when each batch
+    closes by age.
     """
     seconds = settings.dedup_window_s
     needed = Window(math.ceil(seconds / settings.max_age_s(signal)), seconds)
     local = local_namer(settings)
-    names = ", ".join(f"'{local(table)}'" for table in TABLES_BY_SIGNAL[signal])
+    tables = {local(table): table for table in TABLES_BY_SIGNAL[signal]}
+    names = ", ".join(f"'{name}'" for name in tables)
     where = f"database = currentDatabase() AND name IN ({names})"
+    least: dict[str, float] = {}
     for shard in shards.shards:
         defaults = dict(shard.ask("SELECT name, value FROM system.merge_tree_settings"))
         sql = f"SELECT name, engine_full FROM system.tables WHERE {where}"  # noqa: S608 (our names)
         for name, engine in shard.ask(sql):
-            lack = shortcoming(window_of(engine, defaults), needed)
+            window = window_of(engine, defaults)
+            table = tables[name]
+            least[table] = min(window.blocks, least.get(table, window.blocks))
+            lack = shortcoming(window, needed)
             if lack:
                 replicated = engine.startswith("Replicated")
                 full = f"{settings.clickhouse_database}.{name}"
@@ -146,6 +154,7 @@ def check_windows(settings: Settings, signal: Signal, shards: Shards, *, modern:
                     + remedy(full, replicated=replicated, modern=modern)
                 )
                 raise Fatal(msg)
+    return {table: blocks * len(shards.shards) / seconds for table, blocks in least.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +177,7 @@ def make_store(parts: Parts, events: InsertEvents) -> BatchStore:
     group = group_config(settings, signal)
     headers = layouts(settings, signal, shards)
     tokens = shards.know_tokens()
-    check_windows(settings, signal, shards, modern=tokens)
+    events.remembered(check_windows(settings, signal, shards, modern=tokens))
 
     def tables(treatment: Treatment) -> Tables:
         limits = BlockLimits(bytes=settings.block_max_bytes)

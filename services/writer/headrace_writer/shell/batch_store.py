@@ -57,11 +57,13 @@ class LedgerRows(Protocol):
 @dataclass(frozen=True, slots=True)
 class InsertEvents:
     """For metrics: each block that was acknowledged; of each new batch, the strings that were
-    repaired and what each guardrail did."""
+    repaired and what each guardrail did; at the start, blocks a second that each table remembers
+    for long enough."""
 
     inserted: Callable[[Block, float], None] = lambda _block, _seconds: None
     repaired: Callable[[int], None] = lambda _strings: None
     guarded: Callable[[Sequence[Rule], Sequence[int]], None] = lambda _rules, _counts: None
+    remembered: Callable[[Mapping[str, float]], None] = lambda _tables: None
 
 
 @dataclass(frozen=True, slots=True)
