@@ -87,6 +87,8 @@ def purge(cluster: Cluster) -> None:
 # busy machine would be many slices.
 UNSCALED = frozenset({"HeadraceMetricLagBudgetBurns"})
 LATE = {"HeadraceMetricLagBudgetBurns", "HeadraceLagGrows"}
+# A burn rate ends when its windows have passed, half an hour after a few bad minutes.
+LINGERING = frozenset({"HeadraceMetricLagBudgetBurns"})
 FAULTS = (
     stopping("clickhouse-2-2", {"HeadraceReplicaDown"}, set(), "a replica is killed"),
     stopping("gateway-1", {"HeadraceGatewayDown"}, set(), "a gateway stops"),
@@ -179,9 +181,11 @@ def onset(cluster: Cluster, watch: Watch, fault: Fault, patience_s: float) -> Re
 
 
 def play(cluster: Cluster, watch: Watch, fault: Fault, patience_s: float) -> Result:
-    """Begin when nothing fires, repair when everything that must has, and wait for the end."""
-    before = _until(watch, lambda firing: not firing, patience_s, {})
-    assert not before, f"before the fault: {before}"
+    """Begin when nothing fires, repair when everything that must has, and wait for the end. What
+    lingers of an earlier fault is not looked at."""
+    before = _until(watch, lambda firing: not firing - LINGERING, patience_s, {})
+    assert not before - LINGERING, f"before the fault: {before}"
+    watch = Watch(watch.prometheus, watch.ignored | before)
     result = Result(fault, ignored=watch.ignored)
     begun = time.monotonic()
     fault.begin(cluster)
@@ -198,9 +202,9 @@ def play(cluster: Cluster, watch: Watch, fault: Fault, patience_s: float) -> Res
         for name in seen - firing - result.resolved.keys():
             result.resolved[name] = time.monotonic() - repaired
         seen.update(firing)
-        return not firing
+        return not firing - LINGERING
 
-    result.still = _until(watch, note, patience_s, {})
+    result.still = _until(watch, note, patience_s, {}) - LINGERING
     return result
 
 
