@@ -65,6 +65,8 @@ class Fleet:
         """Extra settings for writers that start from now on."""
         self.fault_point = ""
         """Each signal's first writer dies here once."""
+        self.lives_with_fault = 1
+        """Of each writer, so many of its first lives know the fault point."""
         self.mutation = ""
         """A protection that writers started from now on lack (see `mutant`)."""
         self.on_event: Callable[[str], None] = lambda _text: None
@@ -186,4 +188,5 @@ class Fleet:
                         writer.ends.append(writer.process.returncode)
                         self.on_event(f"writer {writer.name} ended: {writer.process.returncode}")
                     if writer.wanted:
-                        self._start(writer)
+                        again = len(writer.ends) < self.lives_with_fault
+                        self._start(writer, with_fault=writer.number == 1 and again)

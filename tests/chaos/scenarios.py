@@ -98,11 +98,15 @@ def kill_shard(chaos: Chaos) -> None:
 
 
 def freeze_shard(chaos: Chaos) -> None:
-    """For longer than a batch's age and an insert's patience together: whatever a writer was at,
-    an outcome is in doubt, and its rows are counted."""
+    """For longer than a batch's age and an insert's patience together: every writer has planned
+    what it cannot insert. Killed then, each finds its plan and counts before it inserts."""
     shard = chaos.rng.randint(1, 2)
+    chaos.fleet.lives_with_fault = 2
     with chaos.frozen(chaos.replica(shard, 1)), chaos.frozen(chaos.replica(shard, 2)):
-        time.sleep(18)
+        time.sleep(9)
+        for name in SIGNALS:
+            chaos.kill_writer(name)
+        time.sleep(9)
 
 
 def replica_away(chaos: Chaos) -> None:
@@ -231,9 +235,8 @@ def at_point(point: str) -> Scenario:
     name, short = f"kill at {point.partition(':')[0]}", Load(seconds=10)
     match point.partition(".")[0]:
         case "count":
-            # A count comes only where an attempt was in doubt, or a plan is replayed. Which writers
-            # that happens to is not sure; they die only after the shard is back.
-            return Scenario(name, freeze_shard, 60, load=LONG, fault_point=point, dies=("metrics",))
+            # A count comes where a plan is found: they die only after the shard is back.
+            return Scenario(name, freeze_shard, 60, load=LONG, fault_point=point)
         case "settle":
             return Scenario(name, second_writers, load=Load(seconds=15), fault_point=point)
         case "deadletter":
