@@ -1,5 +1,6 @@
 """The gateway's promise: what it acknowledged is in Kafka, whole, whatever is killed."""
 
+import re
 import threading
 import time
 import uuid
@@ -10,10 +11,19 @@ import pytest
 from google.protobuf.message import Message as Proto
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
+from headrace_native.layout import CACHE
 from support import otlp
 from support.cluster import Cluster
 
 pytestmark = pytest.mark.integration
+
+
+def test_the_producer_is_one_that_does_not_reuse_sequence_numbers() -> None:
+    """docs/decisions/0029: before 1.22.2 the next request could be dropped as a repetition."""
+    built = (CACHE / "gateway" / "headrace-otelcol").read_bytes()
+    client = rb"\tgithub.com/twmb/franz-go\tv(\d+)\.(\d+)\.(\d+)"
+    versions = re.findall(rb"(?:dep|=>)" + client, built)
+    assert tuple(map(int, versions[-1])) >= (1, 22, 2)
 
 
 @pytest.mark.parametrize(
