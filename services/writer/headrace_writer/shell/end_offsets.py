@@ -1,42 +1,38 @@
 """Where partitions end, asked in the background: what waits in Kafka, also while it is paused.
 
 librdkafka knows a partition's end from the answers to its fetches, so for a paused partition it
-stands still, and that is when a backlog grows. An admin request needs no fetch and no waiting.
+stands still, and that is when a backlog grows. A request of its own needs no fetch, and is waited
+for on a thread of its own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Protocol
 
-from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka import KafkaException
 
 from headrace_writer.shell.clock import Clock
 
 # Below any scrape interval; one small request per broker.
 ASK_EVERY_S = 2.0
-# Long enough for a leader to be found again; only one request is on its way at a time.
-ANSWER_WITHIN_S = 10.0
 
 
-class OffsetAdmin(Protocol):
-    """The one call of confluent-kafka's AdminClient that is needed."""
+class EndSource(Protocol):
+    """Asks the brokers."""
 
-    def list_offsets(
-        self, topic_partition_offsets: dict[TopicPartition, OffsetSpec], **kwargs: Any
-    ) -> dict[TopicPartition, "Future[Any]"]:
-        """Partition → a future whose result has `offset`."""
+    def ask(self, partitions: list[int]) -> "Future[Mapping[int, int]]":
+        """Partition → offset behind its last message, of those that could be asked. The result
+        may be a KafkaException."""
 
 
 class EndOffsets:
     """The newest known end of each partition. Never waits, never raises for a broker's sake."""
 
-    def __init__(self, admin: OffsetAdmin, topic: str, clock: Clock) -> None:
-        self._admin = admin
-        self._topic = topic
+    def __init__(self, source: EndSource, clock: Clock) -> None:
+        self._source = source
         self._clock = clock
         self._asked_at = float("-inf")
-        self._asked: dict[TopicPartition, Future[Any]] = {}
+        self._asked: tuple[list[int], Future[Mapping[int, int]]] | None = None
         self._known: dict[int, int] = {}
 
     def read(self, partitions: Iterable[int]) -> dict[int, int]:
@@ -48,20 +44,22 @@ class EndOffsets:
         self._take_answers()
         self._known = {p: end for p, end in self._known.items() if p in wanted}
         now = self._clock.monotonic()
-        if wanted and not self._asked and now - self._asked_at >= ASK_EVERY_S:
+        if wanted and self._asked is None and now - self._asked_at >= ASK_EVERY_S:
             self._asked_at = now
-            latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-            places = {TopicPartition(self._topic, p): latest for p in wanted}
-            self._asked = self._admin.list_offsets(places, request_timeout=ANSWER_WITHIN_S)
+            self._asked = (wanted, self._source.ask(wanted))
         return dict(self._known)
 
     def _take_answers(self) -> None:
-        if not all(future.done() for future in self._asked.values()):
+        if self._asked is None or not self._asked[1].done():
             return
-        for place, future in self._asked.items():
-            try:
-                self._known[place.partition] = int(future.result().offset)
-            except KafkaException:
-                # Unknown is better than old: the backlog would look as if it stood still.
-                self._known.pop(place.partition, None)
-        self._asked = {}
+        asked, future = self._asked
+        self._asked = None
+        try:
+            found = future.result()
+        except KafkaException:
+            found = {}
+        for partition in asked:
+            # Unknown is better than old: the backlog would look as if it stood still.
+            self._known.pop(partition, None)
+            if partition in found:
+                self._known[partition] = found[partition]

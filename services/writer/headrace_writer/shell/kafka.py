@@ -5,11 +5,13 @@ nor commits any itself.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
+    OFFSET_END,
     Consumer,
     KafkaError,
     KafkaException,
@@ -27,6 +29,8 @@ from headrace_writer.shell.end_offsets import EndOffsets
 
 # The broker's answer is awaited this long before a request is repeated.
 REQUEST_TIMEOUT_S = 10.0
+# What is only for metrics is asked again soon anyway, and a writer that ends waits for it.
+ENDS_TIMEOUT_S = 3.0
 # A member that has not polled for so long leaves the group; librdkafka's default, stated because
 # commits are refused here before that.
 MAX_POLL_INTERVAL_S = 300.0
@@ -119,6 +123,35 @@ class GroupConfig:
         return settings
 
 
+class EndReader:
+    """Asks for the ends of partitions, by a consumer that joins nothing, on a thread of its own.
+
+    Not by an admin client: librdkafka 2.16 spins two threads for as long as one of its requests
+    waits for a partition's leader that is down. On few cores that keeps the brokers from electing
+    another.
+    """
+
+    def __init__(self, config: GroupConfig) -> None:
+        self._topic = config.topic
+        self._consumer = Consumer(config.unjoined())
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="ends")
+
+    def ask(self, partitions: list[int]) -> "Future[Mapping[int, int]]":
+        """Partition → end, of those that a broker answered for."""
+        return self._worker.submit(self._ends, partitions)
+
+    def close(self) -> None:
+        """Waits for nothing: a request that is on its way ends in ENDS_TIMEOUT_S."""
+        self._worker.submit(self._consumer.close)
+        self._worker.shutdown(wait=False)
+
+    def _ends(self, partitions: list[int]) -> Mapping[int, int]:
+        # As a time, OFFSET_END asks for what the log's end is now.
+        wanted = [TopicPartition(self._topic, p, OFFSET_END) for p in partitions]
+        found = self._consumer.offsets_for_times(wanted, timeout=ENDS_TIMEOUT_S)
+        return {tp.partition: tp.offset for tp in found if tp.error is None and tp.offset >= 0}
+
+
 class GroupConsumer:
     """One member of a consumer group on one topic. Use on one thread."""
 
@@ -129,7 +162,8 @@ class GroupConsumer:
         self._clock = clock
         self._listener = listener
         self._polled_at = clock.monotonic()
-        self._ends = EndOffsets(AdminClient(config.client()), config.topic, clock)
+        self._end_reader = EndReader(config)
+        self._ends = EndOffsets(self._end_reader, clock)
         self._consumer = Consumer(config.librdkafka())
         self._consumer.subscribe(
             [config.topic],
@@ -237,6 +271,7 @@ class GroupConsumer:
 
     def close(self) -> None:
         """Leave the group; partitions still held are revoked first."""
+        self._end_reader.close()
         self._consumer.close()
 
     def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
