@@ -183,8 +183,8 @@ def onset(cluster: Cluster, watch: Watch, fault: Fault, patience_s: float) -> Re
 def play(cluster: Cluster, watch: Watch, fault: Fault, patience_s: float) -> Result:
     """Begin when nothing fires, repair when everything that must has, and wait for the end. What
     lingers of an earlier fault is not looked at."""
-    before = _until(watch, lambda firing: not firing - LINGERING, patience_s, {})
-    assert not before - LINGERING, f"before the fault: {before}"
+    before = _until(watch, _quiet, patience_s, {})
+    assert _quiet(before), f"before the fault: {before}"
     watch = Watch(watch.prometheus, watch.ignored | before)
     result = Result(fault, ignored=watch.ignored)
     begun = time.monotonic()
@@ -202,10 +202,14 @@ def play(cluster: Cluster, watch: Watch, fault: Fault, patience_s: float) -> Res
         for name in seen - firing - result.resolved.keys():
             result.resolved[name] = time.monotonic() - repaired
         seen.update(firing)
-        return not firing - LINGERING
+        return _quiet(firing)
 
     result.still = _until(watch, note, patience_s, {}) - LINGERING
     return result
+
+
+def _quiet(firing: set[str]) -> bool:
+    return not firing - LINGERING
 
 
 def _until(

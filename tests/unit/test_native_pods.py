@@ -1,12 +1,13 @@
 """Pods as processes: a pod has one writer as long as anything of it runs, and no two share one."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from headrace_writer.core.autoscaling.defaults import policy_of
+from headrace_writer.core.autoscaling.scaled_object import Policy, Rules
 from support import native_pods
 from support.native_pods import NativeWriters
 from support.scaling_record import Record, Seen, quantity, replayed, rises_then_falls
@@ -115,7 +116,7 @@ def test_the_simulator_replays_what_the_autoscaler_saw() -> None:
 
 def test_a_value_is_not_taken_again_for_the_replicas_that_it_led_to() -> None:
     """A period after a step up the old value per replica still stands there for a second."""
-    policy = policy_of("traces")
+    policy = replace(policy_of("traces"), up=Rules(0, (Policy("Pods", 100, 15),)))
     much, less = (f"{round(share * policy.trigger.threshold)}" for share in (1.9, 0.95))
     seen = [Seen(0.0, 2, 2, 2, 2, much)]
     seen += [Seen(float(at), 4, 4, 4, 4, much if at < 16 else less) for at in range(1, 90)]

@@ -58,8 +58,6 @@ class EndOffsets:
             found = future.result()
         except KafkaException:
             found = {}
-        for partition in asked:
-            # Unknown is better than old: the backlog would look as if it stood still.
-            self._known.pop(partition, None)
-            if partition in found:
-                self._known[partition] = found[partition]
+        # Unknown is better than old: the backlog would look as if it stood still.
+        others = {p: end for p, end in self._known.items() if p not in asked}
+        self._known = others | dict(found)
