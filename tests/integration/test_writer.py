@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from headrace_writer.shell.kafka import EndReader, GroupConfig
 from support import builders, otlp
 from support.child import Child, free_ports
 from support.cluster import Cluster
@@ -231,3 +232,14 @@ def test_a_writer_traces_its_batches_through_the_same_pipeline(
         assert 'headrace_writer_traces_total{outcome="sent"}' in page
         assert 'outcome="failed"' not in page
     client.disconnect()
+
+
+def test_ends_of_partitions_are_the_brokers(cluster: Cluster) -> None:
+    otlp.export(cluster.otlp_grpc, otlp.traces("ends"))
+    reader = EndReader(GroupConfig(cluster.bootstrap, "ends", "otlp_spans"))
+    try:
+        wanted = otlp.end_offsets(cluster.bootstrap, "otlp_spans")
+        assert any(wanted.values())
+        assert reader.ask(sorted(wanted)).result(20) == wanted
+    finally:
+        reader.close()
