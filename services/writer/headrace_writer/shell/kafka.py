@@ -118,7 +118,12 @@ class GroupConfig:
         """The configuration of a consumer that reads without joining. librdkafka wants a group
         id for `assign` even though nothing is joined or committed."""
         settings = self.librdkafka() | {"group.protocol": "classic"}
-        for name in ("partition.assignment.strategy", "session.timeout.ms"):
+        # Nothing to miss without a membership, and librdkafka would hold them against each other.
+        for name in (
+            "partition.assignment.strategy",
+            "session.timeout.ms",
+            "max.poll.interval.ms",
+        ):
             settings.pop(name, None)
         return settings
 
@@ -135,15 +140,19 @@ class EndReader:
         self._topic = config.topic
         self._consumer = Consumer(config.unjoined())
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="ends")
+        self._closed = False
 
     def ask(self, partitions: list[int]) -> "Future[Mapping[int, int]]":
         """Partition → end, of those that a broker answered for."""
         return self._worker.submit(self._ends, partitions)
 
     def close(self) -> None:
-        """Waits for nothing: a request that is on its way ends in ENDS_TIMEOUT_S."""
-        self._worker.submit(self._consumer.close)
-        self._worker.shutdown(wait=False)
+        """Waits for nothing: a request that is on its way ends in ENDS_TIMEOUT_S. Once is enough,
+        twice is no error."""
+        if not self._closed:
+            self._closed = True
+            self._worker.submit(self._consumer.close)
+            self._worker.shutdown(wait=False)
 
     def _ends(self, partitions: list[int]) -> Mapping[int, int]:
         # As a time, OFFSET_END asks for what the log's end is now.

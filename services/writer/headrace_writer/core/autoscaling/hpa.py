@@ -51,10 +51,10 @@ class Autoscaler:
             proposal = propose(policy, metric, replicas, ready or replicas)
             wanted = self._limited(now, replicas, self._stabilized(now, replicas, proposal))
         if wanted > replicas:
-            self.ups = _since(self.ups, now - _longest(policy.up))
+            self.ups = _since(self.ups, now - _longest(policy))
             self.ups.append(Event(now, wanted - replicas))
         elif wanted < replicas:
-            self.downs = _since(self.downs, now - _longest(policy.down))
+            self.downs = _since(self.downs, now - _longest(policy))
             self.downs.append(Event(now, replicas - wanted))
         return wanted
 
@@ -158,5 +158,6 @@ def _since(events: list[Event], start: float) -> list[Event]:
     return [one for one in events if one.at >= start]
 
 
-def _longest(rules: Rules) -> float:
-    return max(one.period_s for one in rules.policies)
+def _longest(policy: ScaledObject) -> float:
+    """Both ways' periods: the steps of one way count for the other."""
+    return max(one.period_s for rules in (policy.up, policy.down) for one in rules.policies)
