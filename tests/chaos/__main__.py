@@ -91,7 +91,8 @@ def play(world: Chaos, scenario: Scenario, seed: int) -> Result:
         f"{'ok    ' if result.passed else 'FAILED'} {result.scenario:<36} "
         f"acked {result.acked:>9,}  lost {result.lost}  doubled {result.duplicated}  "
         f"gaps {result.ledger_gaps}  recovery {result.recovery_seconds:>5.1f} s  "
-        f"deaths {result.writer_deaths}  {result.seconds:.0f} s",
+        f"deaths {result.writer_deaths}  cores {result.writer_cores_max:.2f}  "
+        f"{result.seconds:.0f} s",
         flush=True,
     )
     for problem in result.problems:

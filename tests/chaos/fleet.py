@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
+from chaos.busy import Busy
 from headrace_native.layout import Layout
 from headrace_writer.core.block import Signal
 from headrace_writer.shell.fault_points import VARIABLE as FAULT_POINT
@@ -19,6 +22,7 @@ from headrace_writer.shell.fault_points import VARIABLE as FAULT_POINT
 SIGNALS: tuple[Signal, ...] = ("traces", "metrics", "logs")
 READY_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.1
+LOOK_AT_CPU_EVERY_S = 1.0
 TESTS = Path(__file__).resolve().parents[1]
 
 
@@ -34,6 +38,8 @@ class WriterProcess:
     wanted: bool = True
     ends: list[int] = field(default_factory=list)
     """Exit codes, negative for signals, oldest first."""
+    busy: Busy = field(default_factory=lambda: Busy(time.monotonic()))
+    """Of this life."""
 
     @property
     def name(self) -> str:
@@ -71,6 +77,7 @@ class Fleet:
         """A protection that writers started from now on lack (see `mutant`)."""
         self.on_event: Callable[[str], None] = lambda _text: None
         """Hears of writers that start and end. Called under the lock."""
+        self._lives: list[tuple[str, Busy]] = []
         self._ending = threading.Event()
         self._keeper = threading.Thread(target=self._keep, daemon=True)
 
@@ -140,6 +147,7 @@ class Fleet:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
+        self._watch(writer)
         self.on_event(f"writer {writer.name} starts")
 
     def replace_all(self) -> None:
@@ -178,9 +186,37 @@ class Fleet:
                 raise TimeoutError(msg)
             time.sleep(LOOK_EVERY_S)
 
+    def busiest(self) -> tuple[float, str]:
+        """The most cores that a writer used over some seconds since this was last asked, and
+        which it was."""
+        with self._lock:
+            found = [(busy.cores, name) for name, busy in self._lives]
+            self._lives.clear()
+            for writer in self.writers:
+                self._watch(writer)
+        return max(found, default=(0.0, ""))
+
+    def _watch(self, writer: WriterProcess) -> None:
+        writer.busy = Busy(time.monotonic())
+        self._lives.append((writer.name, writer.busy))
+
+    def _look_at_cpu(self) -> None:
+        for writer in self.writers:
+            if writer.process is None or writer.process.returncode is not None:
+                continue
+            try:
+                times = psutil.Process(writer.pid).cpu_times()
+            except psutil.Error:
+                continue
+            writer.busy.look(time.monotonic(), times.user + times.system)
+
     def _keep(self) -> None:
+        looked = 0.0
         while not self._ending.wait(LOOK_EVERY_S):
             with self._lock:
+                if time.monotonic() - looked >= LOOK_AT_CPU_EVERY_S:
+                    looked = time.monotonic()
+                    self._look_at_cpu()
                 for writer in self.writers:
                     if writer.process is None or writer.process.poll() is None:
                         continue

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from chaos.busy import SPINS_AT
 from chaos.fleet import SIGNALS, Fleet
 from headrace_writer import config
 from headrace_writer.commands.audit import run_audit
@@ -76,6 +77,8 @@ class Result:
     recovery_seconds: float = 0.0
     lag_max_seconds: float | None = None
     writer_deaths: int = 0
+    writer_cores_max: float = 0.0
+    """Of the busiest writer, over five seconds."""
     seconds: float = 0.0
     problems: list[str] = field(default_factory=list)
     report: str = ""
@@ -175,6 +178,7 @@ class Chaos:
         since = datetime.now(UTC) - timedelta(seconds=1)
         load, report = self._start_load(scenario, result)
         self.fault_ended = 0.0
+        self.fleet.busiest()
         try:
             time.sleep(WARM_UP_S)
             self.mark(f"fault: {scenario.name}")
@@ -190,6 +194,10 @@ class Chaos:
             load.wait()
             self.fleet.fault_point = self.fleet.mutation = ""
             self.fleet.environment = {}
+        cores, busiest = self.fleet.busiest()
+        result.writer_cores_max = round(cores, 2)
+        if cores > SPINS_AT:
+            result.problems.append(f"the writer {busiest} kept {cores:.2f} cores busy for seconds")
         result.letters_missing = self.letters_missing
         if self.letters_missing:
             result.problems.append(f"{self.letters_missing:,} messages are not dead letters")
@@ -200,18 +208,21 @@ class Chaos:
         except HeadraceError as error:
             result.problems.append(f"the audit cannot be made: {error}")
         if scenario.fault_point:
-            lives = self.fleet.lives_with_fault
-            died = {one.signal for one in self.fleet.writers if len(one.ends) >= lives}
-            result.problems += [
-                f"the writer of {name} did not die at {scenario.fault_point}"
-                for name in SIGNALS
-                if name not in died
-            ]
+            result.problems += self._survivors(scenario.fault_point)
         self.fleet.lives_with_fault = 1
         if scenario.mutation or scenario.settings:
             self.fleet.replace_all()
         result.seconds = round(time.monotonic() - begun, 1)
         return result
+
+    def _survivors(self, fault_point: str) -> list[str]:
+        lives = self.fleet.lives_with_fault
+        died = {one.signal for one in self.fleet.writers if len(one.ends) >= lives}
+        return [
+            f"the writer of {name} did not die at {fault_point}"
+            for name in SIGNALS
+            if name not in died
+        ]
 
     def _start_load(
         self, scenario: Scenario, result: Result
