@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+from prometheus_client.parser import text_string_to_metric_families
 
 from chaos.busy import Busy
 from headrace_native.layout import Layout
@@ -49,6 +50,15 @@ class WriterProcess:
     def pid(self) -> int:
         assert self.process is not None
         return self.process.pid
+
+    def ends_unknown(self) -> int:
+        """Partitions that it holds and whose end it does not know: it cannot tell its backlog."""
+        url = f"http://127.0.0.1:{self.port}/metrics"
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            page = answer.read().decode()
+        found = {one.name: one.samples for one in text_string_to_metric_families(page)}
+        assigned = sum(one.value for one in found["headrace_writer_partitions_assigned"])
+        return int(assigned) - len(found["headrace_writer_partition_end_offset"])
 
     def ready(self) -> bool:
         try:
@@ -209,6 +219,18 @@ class Fleet:
             except psutil.Error:
                 continue
             writer.busy.look(time.monotonic(), times.user + times.system)
+
+    def wait_ends_known(self, seconds: float) -> None:
+        """Until every writer knows where each of its partitions ends. Raises TimeoutError."""
+        deadline = time.monotonic() + seconds
+        while True:
+            unknown = {w.name: w.ends_unknown() for name in SIGNALS for w in self.of(name)}
+            if not any(unknown.values()):
+                return
+            if time.monotonic() > deadline:
+                msg = f"after {seconds:g} s the ends of so many partitions are unknown: {unknown}"
+                raise TimeoutError(msg)
+            time.sleep(LOOK_EVERY_S)
 
     def _keep(self) -> None:
         looked = 0.0

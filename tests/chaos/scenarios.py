@@ -134,6 +134,13 @@ def kill_one_of_three(chaos: Chaos) -> None:
     chaos.kill(f"kafka-{chaos.rng.randint(1, 3)}")
 
 
+def half_open_broker(chaos: Chaos) -> None:
+    """Others lead its partitions after a while, and it tells nobody: all have to find that out."""
+    with chaos.frozen(f"kafka-{chaos.rng.randint(1, 3)}"):
+        time.sleep(14)
+        chaos.fleet.wait_ends_known(8)
+
+
 def half_open(chaos: Chaos) -> None:
     name = chaos.replica(chaos.rng.randint(1, 2), chaos.rng.randint(1, 2))
     with chaos.frozen(name):
@@ -276,6 +283,7 @@ SCENARIOS = (
     Scenario("tables change under load", migration),
     Scenario("faults on faults", everything, load=Load(seconds=30), recovers_within_s=60),
     Scenario("kill one of three brokers", kill_one_of_three, load=LONG, brokers=3),
+    Scenario("half-open broker", half_open_broker, load=Load(seconds=32), brokers=3),
 )
 
 # With a protection switched off, its scenario must fail: otherwise it proves nothing. Killing a

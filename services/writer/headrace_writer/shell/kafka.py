@@ -140,6 +140,8 @@ class EndReader:
         self._topic = config.topic
         self._consumer = Consumer(config.unjoined())
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="ends")
+        self._complete = True
+        """Whether the newest request was answered for all of its partitions."""
         self._closed = False
 
     def ask(self, partitions: list[int]) -> "Future[Mapping[int, int]]":
@@ -155,10 +157,17 @@ class EndReader:
             self._worker.shutdown(wait=False)
 
     def _ends(self, partitions: list[int]) -> Mapping[int, int]:
+        if not self._complete:
+            # Who leads a partition is not asked anew by a consumer that fetches nothing: it would
+            # wait for a broker that is gone until its metadata is a quarter of an hour old.
+            self._consumer.list_topics(self._topic, timeout=ENDS_TIMEOUT_S)
+        self._complete = False
         # As a time, OFFSET_END asks for what the log's end is now.
         wanted = [TopicPartition(self._topic, p, OFFSET_END) for p in partitions]
         found = self._consumer.offsets_for_times(wanted, timeout=ENDS_TIMEOUT_S)
-        return {tp.partition: tp.offset for tp in found if tp.error is None and tp.offset >= 0}
+        known = {tp.partition: tp.offset for tp in found if tp.error is None and tp.offset >= 0}
+        self._complete = len(known) == len(partitions)
+        return known
 
 
 class GroupConsumer:
