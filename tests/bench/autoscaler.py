@@ -14,6 +14,7 @@ from headrace_writer.core.autoscaling.scaled_object import ScaledObject
 from headrace_writer.core.block import Signal
 from support.cluster import Cluster
 
+ANSWER_WITHIN_S = 60.0
 QUERY = 'headrace:writer_required_rows_per_second{{signal="{signal}"}}'
 
 
@@ -55,14 +56,22 @@ class LocalAutoscaler:
         self._names = [one.name for one in self.cluster.layout.writers if one.signal == self.signal]
         self._wanted: set[str] = set(self._names)
         self._autoscaler = Autoscaler(self.policy)
+        self._query = QUERY.format(signal=self.signal)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
-        """Begin with the minimum of replicas; the others are stopped first."""
+        """Begin with the minimum of replicas; the others are stopped first. Waits until Prometheus
+        has an answer: without one the policy's fallback decides."""
         self._wanted = set(self._names[: self.policy.minimum])
         for name in self._names[self.policy.minimum :]:
             self._supervisor.stop(name)
+        deadline = time.monotonic() + ANSWER_WITHIN_S
+        while self._required() is None:
+            if time.monotonic() > deadline:
+                msg = f"Prometheus has no answer after {ANSWER_WITHIN_S:g} s: {self._query}"
+                raise TimeoutError(msg)
+            time.sleep(1)
         self._thread.start()
 
     def stop(self) -> None:
@@ -81,8 +90,11 @@ class LocalAutoscaler:
         except Exception as error:
             self.error = error
 
+    def _required(self) -> float | None:
+        return ask(self.cluster.json["prometheus"], self._query)
+
     def _turn(self) -> None:
-        value = ask(self.cluster.json["prometheus"], QUERY.format(signal=self.signal))
+        value = self._required()
         replicas = self._autoscaler.decide(time.monotonic(), len(self._wanted), value)
         self._resize(replicas)
         states = self._supervisor.states()

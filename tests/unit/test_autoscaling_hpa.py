@@ -70,6 +70,14 @@ def test_tolerances_of_both_directions_differ() -> None:
     assert propose(policy, 250, 5, 5) == 5
 
 
+def test_what_was_asked_for_before_keeps_replicas_and_adds_none() -> None:
+    """The way down's window holds back a step down. It never is a reason to go up."""
+    slow = Rules(0, (Policy("Pods", 1, 15),))
+    policy = replace(PLAIN, up=slow, down=replace(FREE, stabilization_s=60))
+    values = [(0.0, 1_000.0), (15.0, 100.0), (30.0, 100.0), (60.0, 100.0), (75.0, 100.0)]
+    assert run(policy, list(values), 1) == [2, 2, 2, 1, 1]
+
+
 def test_the_way_up_doubles_within_its_period() -> None:
     policy = replace(PLAIN, up=Rules(0, (Policy("Percent", 100, 60),)))
     values: list[tuple[float, float | None]] = [(15.0 * n, 10_000.0) for n in range(13)]

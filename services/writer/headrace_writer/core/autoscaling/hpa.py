@@ -72,20 +72,19 @@ class Autoscaler:
         return trigger.threshold * _fallback_replicas(fallback, replicas)
 
     def _stabilized(self, now: float, replicas: int, proposal: int) -> int:
-        """The lowest proposal of the way up's window, or the highest of the way down's."""
-        up, down = self.policy.up, self.policy.down
-        if proposal >= replicas:
-            window, better = up.stabilization_s, min
-        else:
-            window, better = down.stabilization_s, max
-        chosen = proposal
+        """As it is, but no lower than the lowest proposal of the way up's window, and no higher
+        than the highest of the way down's."""
+        up, down = self.policy.up.stabilization_s, self.policy.down.stabilization_s
+        least = most = proposal
         for one in self.recommendations:
-            if one.at > now - window:
-                chosen = better(chosen, one.replicas)
-        keep = max(up.stabilization_s, down.stabilization_s)
-        self.recommendations = [one for one in self.recommendations if one.at >= now - keep]
+            if one.at > now - up:
+                least = min(least, one.replicas)
+            if one.at > now - down:
+                most = max(most, one.replicas)
+        keep = now - max(up, down)
+        self.recommendations = [one for one in self.recommendations if one.at >= keep]
         self.recommendations.append(Event(now, proposal))
-        return chosen
+        return min(max(replicas, least), most)
 
     def _limited(self, now: float, replicas: int, wanted: int) -> int:
         """No further than the policies allow within their periods, and within the bounds."""
