@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from bench import autoscaler
-from bench.autoscale import FACTOR, Live, at_second, changes, compare, judge, policy, same_load
+from bench.autoscale import (
+    FACTOR,
+    UP_FACTOR,
+    Live,
+    at_second,
+    changes,
+    compare,
+    judge,
+    policy,
+    same_load,
+)
 from bench.autoscaler import Decision, LocalAutoscaler
 from headrace_writer.core.autoscaling.defaults import policy_of
 from headrace_writer.core.autoscaling.scaled_object import Policy, Rules
@@ -80,7 +90,7 @@ def test_decisions_become_seconds_and_changes() -> None:
 def test_the_policy_is_the_charts_on_a_short_day() -> None:
     live, chart = policy(100_000), policy_of("traces")
     assert live.down.stabilization_s * FACTOR == chart.down.stabilization_s
-    assert [one.period_s * FACTOR for one in live.up.policies] == [60]
+    assert [one.period_s * UP_FACTOR for one in live.up.policies] == [60]
     assert live.trigger == replace(chart.trigger, threshold=22_222)
 
 
