@@ -52,8 +52,12 @@ AFTER_S = 190
 """60 s until the arrival rate has fallen, 60 s of window, 12 s for each writer less, 10 s spare."""
 MEAN_ERROR = 0.5
 """Replicas by which simulated and real numbers may differ, averaged over the run."""
+MOST_ERROR = 1
+"""By which the most replicas may differ: beside everything else on two cores a rebalance takes
+longer than measured, and what waits meanwhile asks for a writer more."""
 TIME_ERROR_S = 20.0
-"""By which a first step may differ: two scrapes, a rule, and what the load generator needs."""
+"""By which the first step up, and the first one down after the load fell, may differ: two scrapes,
+a rule, and what the load generator needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,24 +125,25 @@ def at_second(decisions: Sequence[Decision], begin: float, seconds: int) -> list
     return found
 
 
-def first_step(replicas: Sequence[int], up: bool) -> int:
-    """The second of the first step in that direction; -1 without one."""
-    for second, (before, after) in enumerate(pairwise(replicas)):
-        if (after > before) if up else (after < before):
-            return second + 1
+def first_step(replicas: Sequence[int], up: bool, since: int = 0) -> int:
+    """The second of the first step in that direction, from `since` on; -1 without one."""
+    for second, (before, after) in enumerate(pairwise(replicas), 1):
+        if second >= since and ((after > before) if up else (after < before)):
+            return second
     return -1
 
 
-def compare(real: Sequence[int], foretold: Sequence[int]) -> dict[str, Any]:
-    """How far the simulator was off."""
+def compare(real: Sequence[int], foretold: Sequence[int], fell: int) -> dict[str, Any]:
+    """How far the simulator was off. The load fell in second `fell`."""
     size = min(len(real), len(foretold))
     off = [abs(one - other) for one, other in zip(real[:size], foretold[:size], strict=True)]
+    sides = {"live": real, "simulated": foretold}
     return {
         "mean_replicas_off": round(sum(off) / size, 3),
-        "most": {"live": max(real), "simulated": max(foretold)},
+        "most": {side: max(one) for side, one in sides.items()},
         **{
-            name: {"live": first_step(real, up), "simulated": first_step(foretold, up)}
-            for name, up in (("first_up_s", True), ("first_down_s", False))
+            name: {side: first_step(one, up, since) for side, one in sides.items()}
+            for name, up, since in (("first_up_s", True, 0), ("first_down_s", False, fell))
         },
     }
 
@@ -155,6 +160,7 @@ def judge(found: Live, real: Sequence[int], agreement: dict[str, Any]) -> list[C
         abs(agreement[name]["live"] - agreement[name]["simulated"])
         for name in ("first_up_s", "first_down_s")
     ]
+    more = abs(agreement["most"]["live"] - agreement["most"]["simulated"])
     failures = [text for one in parts for text in one["failures"]]
     shape = (real[0], max(real), real[-1])
     return [
@@ -170,8 +176,9 @@ def judge(found: Live, real: Sequence[int], agreement: dict[str, Any]) -> list[C
         Check("no flapping", not back, f"{len(back)} steps down taken back"),
         Check(
             "as simulated",
-            off <= MEAN_ERROR and max(late) <= TIME_ERROR_S,
-            f"{off} replicas off in the mean, first steps {late[0]} and {late[1]} s",
+            off <= MEAN_ERROR and more <= MOST_ERROR and max(late) <= TIME_ERROR_S,
+            f"{off} replicas off in the mean, {more} at the peak, "
+            f"first steps {late[0]} and {late[1]} s",
         ),
     ]
 
@@ -197,7 +204,7 @@ def summary(
 ) -> dict[str, Any]:
     """What of a run is worth committing."""
     simulated = [moment.replicas for moment in foretold]
-    agreement = compare(real, simulated)
+    agreement = compare(real, simulated, int(load.points[-2][0]))
     checks = judge(found, real, agreement)
     parts = {"base": found.base, "peak": found.peak}
     return {
@@ -269,7 +276,11 @@ def main() -> int:
         "spans_per_s": [options.base, options.peak, options.base],
         "time_factor": {"up": UP_FACTOR, "down": FACTOR},
         "policy": asdict(chosen),
-        "error_allowed": {"mean_replicas": MEAN_ERROR, "first_step_s": TIME_ERROR_S},
+        "error_allowed": {
+            "mean_replicas": MEAN_ERROR,
+            "most_replicas": MOST_ERROR,
+            "first_step_s": TIME_ERROR_S,
+        },
         "runs": [],
     }
 
