@@ -36,8 +36,7 @@ def result(**changed: Any) -> dict[str, Any]:
 
 PEAK = result(metric_lag_timeline=[[1_050.0, 2.0], [1_160.0, 4.0]])
 REAL = [1] * 60 + [2] * 10 + [5] * 200 + [3] * 20 + [1] * 55
-FELL = 160
-AGREED = compare(REAL, REAL, FELL)
+AGREED = compare(REAL, REAL)
 
 
 def failed(live: Live, real: list[int] = REAL, agreement: dict[str, Any] = AGREED) -> list[str]:
@@ -71,18 +70,17 @@ def test_the_audit_and_the_shape_can_fail() -> None:
 
 def test_a_simulator_that_is_late_or_elsewhere_fails() -> None:
     late = [1] * 25 + REAL[:-25]
-    assert failed(Live([], result(), PEAK, 0), REAL, compare(REAL, late, FELL)) == ["as simulated"]
+    assert failed(Live([], result(), PEAK, 0), REAL, compare(REAL, late)) == ["as simulated"]
     higher = [count + 1 for count in REAL]
-    assert compare(REAL, higher, FELL)["mean_replicas_off"] == 1.0
-    assert compare(REAL, higher, FELL)["first_up_s"] == {"live": 60, "simulated": 60}
+    assert compare(REAL, higher)["mean_replicas_off"] == 1.0
+    assert compare(REAL, higher)["first_up_s"] == {"live": 60, "simulated": 60}
 
 
 def test_one_writer_more_at_the_jump_is_within_the_error_and_two_are_not() -> None:
     for more, names in ((1, []), (2, ["as simulated"])):
         real = [count + more if 70 <= at < 80 else count for at, count in enumerate(REAL)]
-        agreement = compare(real, REAL, FELL)
-        # The step back down is long before the load falls.
-        assert agreement["first_down_s"] == {"live": 270, "simulated": 270}
+        agreement = compare(real, REAL)
+        assert agreement["last_down_s"] == {"live": 290, "simulated": 290}
         assert failed(Live([], result(), PEAK, 0), REAL, agreement) == names
 
 
