@@ -39,7 +39,7 @@ class WriterProcess:
     wanted: bool = True
     ends: list[int] = field(default_factory=list)
     """Exit codes, negative for signals, oldest first."""
-    busy: Busy = field(default_factory=lambda: Busy(time.monotonic()))
+    busy: Busy = field(init=False)
     """Of this life."""
 
     @property
@@ -185,16 +185,21 @@ class Fleet:
 
     def wait_ready(self) -> None:
         """Until every wanted writer is ready. Raises TimeoutError naming those that are not."""
-        deadline = time.monotonic() + READY_WITHIN_S
-        while True:
-            waiting = [one for name in SIGNALS for one in self.of(name) if not one.ready()]
-            if not waiting:
-                return
-            if time.monotonic() > deadline:
-                names = ", ".join(f"{one.name} (see {one.log})" for one in waiting)
-                msg = f"not ready after {READY_WITHIN_S:.0f} s: {names}"
-                raise TimeoutError(msg)
-            time.sleep(LOOK_EVERY_S)
+
+        def waiting() -> str:
+            found = [one for name in SIGNALS for one in self.of(name) if not one.ready()]
+            return ", ".join(f"{one.name} (see {one.log})" for one in found)
+
+        _wait_until_none(waiting, READY_WITHIN_S, "not ready")
+
+    def wait_ends_known(self, seconds: float) -> None:
+        """Until every writer knows where each of its partitions ends. Raises TimeoutError."""
+
+        def waiting() -> str:
+            found = {w.name: w.ends_unknown() for name in SIGNALS for w in self.of(name)}
+            return ", ".join(f"{count} of {name}" for name, count in found.items() if count)
+
+        _wait_until_none(waiting, seconds, "partitions whose end is unknown")
 
     def busiest(self) -> tuple[float, str]:
         """The most cores that a writer used over some seconds since this was last asked, and
@@ -220,18 +225,6 @@ class Fleet:
                 continue
             writer.busy.look(time.monotonic(), times.user + times.system)
 
-    def wait_ends_known(self, seconds: float) -> None:
-        """Until every writer knows where each of its partitions ends. Raises TimeoutError."""
-        deadline = time.monotonic() + seconds
-        while True:
-            unknown = {w.name: w.ends_unknown() for name in SIGNALS for w in self.of(name)}
-            if not any(unknown.values()):
-                return
-            if time.monotonic() > deadline:
-                msg = f"after {seconds:g} s the ends of so many partitions are unknown: {unknown}"
-                raise TimeoutError(msg)
-            time.sleep(LOOK_EVERY_S)
-
     def _keep(self) -> None:
         looked = 0.0
         while not self._ending.wait(LOOK_EVERY_S):
@@ -248,3 +241,13 @@ class Fleet:
                     if writer.wanted:
                         again = len(writer.ends) < self.lives_with_fault
                         self._start(writer, with_fault=writer.number == 1 and again)
+
+
+def _wait_until_none(waiting: Callable[[], str], seconds: float, what: str) -> None:
+    """Until `waiting` names nobody. Raises TimeoutError with those that it names."""
+    deadline = time.monotonic() + seconds
+    while names := waiting():
+        if time.monotonic() > deadline:
+            msg = f"{what} after {seconds:g} s: {names}"
+            raise TimeoutError(msg)
+        time.sleep(LOOK_EVERY_S)

@@ -1,7 +1,5 @@
 """Who leads a partition is asked anew where an answer was not whole, and only there."""
 
-from typing import Any
-
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
@@ -14,7 +12,7 @@ CONFIG = GroupConfig("127.0.0.1:1", "g", "t")
 class FakeConsumer:
     """Answers as told, and keeps the order of what it was asked."""
 
-    def __init__(self, _settings: dict[str, Any]) -> None:
+    def __init__(self) -> None:
         self.asked: list[str] = []
         self.leaderless: set[int] = set()
         self.silent = False
@@ -48,7 +46,7 @@ class Answer:
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> tuple[EndReader, FakeConsumer]:
-    consumer = FakeConsumer({})
+    consumer = FakeConsumer()
     monkeypatch.setattr(kafka, "Consumer", lambda _settings: consumer)
     return EndReader(CONFIG), consumer
 
