@@ -17,9 +17,6 @@ from support.cluster import Cluster
 from support.prometheus import Prometheus, prometheus
 
 LOOK_EVERY_S = 0.5
-# Of good time slices before the fault, so that a burn rate means what it does in production.
-HISTORY_S = 3 * 86_400
-SLICE_S = 15
 
 
 @dataclass(frozen=True)
@@ -152,18 +149,8 @@ def trickle(cluster: Cluster) -> Iterator[None]:
 def watched(cluster: Cluster, folder: Path, scale: float) -> Iterator[Watch]:
     """A Prometheus of its own beside the cluster's, with the cluster's configuration."""
     base = yaml.safe_load((cluster.layout.conf / "prometheus.yml").read_text())
-    with prometheus(base, folder, scale, good_history(scale)) as running:
+    with prometheus(base, folder, scale) as running:
         yield Watch(running, UNSCALED if scale > 1 else frozenset())
-
-
-def good_history(scale: float) -> str:
-    """Slices without a breach until now, as if the pipeline had run well for three days."""
-    now = time.time()
-    lines = ["# TYPE headrace:metric_lag_bad gauge"]
-    slices = round(HISTORY_S / SLICE_S)
-    for i in range(slices, 0, -1):
-        lines.append(f"headrace:metric_lag_bad 0 {now - i * SLICE_S / scale:.3f}")
-    return "\n".join([*lines, "# EOF", ""])
 
 
 def onset(cluster: Cluster, watch: Watch, fault: Fault, patience_s: float) -> Result:

@@ -91,10 +91,8 @@ def configuration(base: Mapping[str, Any], rules: Path, scale: float) -> dict[st
 
 
 @contextmanager
-def prometheus(
-    base: Mapping[str, Any], folder: Path, scale: float = 1, history: str = ""
-) -> Iterator[Prometheus]:
-    """Scrape what `base` (a prometheus.yml) names. `history`: OpenMetrics text to begin with."""
+def prometheus(base: Mapping[str, Any], folder: Path, scale: float = 1) -> Iterator[Prometheus]:
+    """Scrape what `base` (a prometheus.yml) names."""
     rules = folder / "rules"
     rules.mkdir()
     for file in RULES:
@@ -102,13 +100,6 @@ def prometheus(
         (rules / file.name).write_text(text)
     config = folder / "prometheus.yml"
     config.write_text(yaml.safe_dump(configuration(base, rules, scale), sort_keys=False))
-    if history:
-        (folder / "history").write_text(history)
-        subprocess.run(
-            [program("promtool"), "tsdb", "create-blocks-from", "openmetrics",
-             str(folder / "history"), str(folder / "tsdb")],
-            check=True, capture_output=True, timeout=60,
-        )  # fmt: skip
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
