@@ -10,7 +10,13 @@ from headrace_writer.core.delivery_effects import CommitResult
 from headrace_writer.core.delivery_plan import decode_plan
 from headrace_writer.core.guardrails import Rule, Treatment
 from headrace_writer.errors import Poison
-from headrace_writer.shell.loop import CATCH_UP_WITHIN_S, POLL_BYTES, POLL_MESSAGES, at_once
+from headrace_writer.shell.loop import (
+    CATCH_UP_WITHIN_S,
+    PAUSE_AFTER_S,
+    POLL_BYTES,
+    POLL_MESSAGES,
+    at_once,
+)
 from support.loop_world import AGE_S, LAYOUTS, TABLE, World
 
 
@@ -177,6 +183,24 @@ def test_a_full_backlog_pauses_fetching_and_later_resumes(world: World) -> None:
         writer.store_what_is_there()
     assert writer.member.fetching == {0}
     assert writer.metric("partitions_paused", signal="traces") == 0
+    assert world.shards.rows(TABLE) == 80
+
+
+def test_a_backlog_that_is_full_for_a_moment_takes_nothing_and_pauses_nothing(world: World) -> None:
+    """A pause throws away what librdkafka has fetched ahead, and costs half a second."""
+    writer = world.writer(0, max_bytes=600)
+    writer.turns()
+    writer.executor.held = True
+    for _ in range(20):
+        world.produce(0)
+        world.clock.sleep(PAUSE_AFTER_S / 25)
+        writer.loop.turn()
+    assert writer.metric("messages_fetched_total", signal="traces") < 20
+    assert writer.member.fetching == {0}
+    writer.executor.release()
+    for _ in range(30):
+        writer.store_what_is_there()
+    assert writer.metric("messages_fetched_total", signal="traces") == 20
     assert world.shards.rows(TABLE) == 80
 
 

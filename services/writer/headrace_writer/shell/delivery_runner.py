@@ -8,6 +8,7 @@ again) runs on a worker thread, so that polling goes on and the group membership
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
+from concurrent.futures import wait as wait_for
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from headrace_writer.core.block import Target
@@ -129,6 +130,11 @@ class Delivery(Generic[T]):
             self._answer = None
             self._begin(effect, offsets, store, clock, executor)
         return True
+
+    def wait(self, timeout_s: float) -> None:
+        """Until the effect on its way has ended; without one, not at all."""
+        if self._pending is not None:
+            wait_for([self._pending], timeout_s)
 
     def _begin(
         self, effect: Effect, offsets: Offsets, store: Store, clock: Clock, executor: Executor

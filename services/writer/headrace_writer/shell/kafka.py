@@ -102,6 +102,9 @@ class GroupConfig:
             "fetch.message.max.bytes": 1 << 20,
             "receive.message.max.bytes": 64 << 20,
             "fetch.wait.max.ms": 100,
+            # After the queue was full. By default a second, in which a writer that catches up has
+            # nothing to do.
+            "fetch.queue.backoff.ms": 20,
             **self.client(),
             # Not anybody's to change: where reading goes on is decided here alone.
             "enable.auto.commit": False,

@@ -29,6 +29,10 @@ from headrace_writer.telemetry import SignalMetrics
 # While a delivery is on its way the loop looks after it this often; otherwise it may wait longer.
 BUSY_POLL_S = 0.02
 IDLE_POLL_S = 0.1
+# For so long a full backlog waits for the delivery on its way without polling, which a revoke would
+# wait for, too. Paused partitions lose what librdkafka has fetched ahead, and go on half a second
+# after they are resumed: that is for a ClickHouse that stands still.
+PAUSE_AFTER_S = 5.0
 # A first assignment takes a heartbeat or two; who has none by then is a spare.
 SURPLUS_AFTER_S = 10.0
 # A new writer is taken for ready once it has stored what waited when it began. One that cannot
@@ -89,6 +93,7 @@ class SignalLoop:
         self._finish: Callable[[Any], None] = lambda _result: None
         self._in_flight: tuple[Plan, list[Message]] | None = None
         self._stored_at = clock.monotonic()
+        self._full_since: float | None = None
         self._paused = False
         self._sequence = InSequence()
         self._ended: dict[int, str] = {}
@@ -131,8 +136,7 @@ class SignalLoop:
 
     def turn(self) -> None:
         """One turn: fetch, look after the delivery, begin the next."""
-        busy = self._delivery is not None
-        messages = self._consumer.poll(self._at_once, BUSY_POLL_S if busy else IDLE_POLL_S)
+        messages = self._fetch()
         self._at_once = at_once(messages) or self._at_once
         wanted = self._sequence.sift(messages, self.ownership.position, self._consumer.start)
         self._backlog.add(wanted, self._clock.monotonic())
@@ -160,14 +164,28 @@ class SignalLoop:
             elif stored is not None and stored >= end:
                 del self._at_first[partition]
 
+    def _fetch(self) -> list[Message]:
+        """What has come; of a backlog that is just full, wait for the delivery instead."""
+        if self._delivery is None:
+            return self._consumer.poll(self._at_once, IDLE_POLL_S)
+        if self._full_since is None or self._paused:
+            return self._consumer.poll(self._at_once, BUSY_POLL_S)
+        self._delivery.wait(BUSY_POLL_S)
+        return []
+
     def _flow(self) -> None:
-        """Pause fetching while the backlog is full; polling goes on."""
-        if self._backlog.full and not self._paused:
+        """Take nothing more while the backlog is full; pause fetching where that lasts."""
+        now = self._clock.monotonic()
+        if self._backlog.drained_enough:
+            self._full_since = None
+            if self._paused:
+                self._paused = False
+                self._consumer.resume(sorted(self.ownership.position))
+        elif self._full_since is None:
+            self._full_since = now if self._backlog.full else None
+        elif not self._paused and now - self._full_since >= PAUSE_AFTER_S:
             self._paused = True
             self._consumer.pause(sorted(self.ownership.position))
-        elif self._paused and self._backlog.drained_enough:
-            self._paused = False
-            self._consumer.resume(sorted(self.ownership.position))
 
     def _advance(self) -> None:
         delivery_now = self._delivery
