@@ -103,8 +103,12 @@ def bench_processes(options: argparse.Namespace, results: dict[str, Any]) -> Non
         if "writer" in wanted:
             runs = repeated("writer", times, lambda: pipeline.drain_writer(world, count))
             note(results, "writer", runs)
-            for name, processes in (("one", 1), ("four", 4)):
-                each = [pipeline.marginal_us(world, count, processes) for _ in range(times)]
+            numbers = {"one": 1, "four": 4}
+            pairs = [
+                [pipeline.marginal_us(world, count, processes) for processes in numbers.values()]
+                for _ in range(times)
+            ]
+            for name, each in zip(numbers, zip(*pairs, strict=True), strict=True):
                 results[f"writer_marginal_us_of_{name}"] = median(each)
                 results[f"writer_marginal_spread_of_{name}"] = (min(each), max(each))
                 print(f"each further span, {name}: {each} µs", flush=True)

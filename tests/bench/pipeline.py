@@ -16,14 +16,19 @@ _startup: dict[str, float] = {}
 
 
 def drain_writer(
-    rig: Rig, count: int, records: int = RECORDS, processes: int = 1, partitions: int = 6
+    rig: Rig,
+    count: int,
+    records: int = RECORDS,
+    processes: int = 1,
+    partitions: int = 6,
+    prefix: tuple[str, ...] = (),
 ) -> Run:
-    """A topic of `count` requests through so many new writers."""
+    """A topic of `count` requests through so many new writers, run by `prefix` if any."""
     if "writer" not in _startup:
         command, env = writer(rig, rig.topic(0))
         _startup["writer"] = rig.startup_cpu(command, env, IDLE_S)
     command, env = writer(rig, rig.topic(count, records, partitions))
-    run = rig.drain(command, env, count * records, processes=processes)
+    run = rig.drain([*prefix, *command], env, count * records, processes=processes)
     run.startup_cpu_s = _startup["writer"] * processes
     return run
 
@@ -32,9 +37,13 @@ def marginal_us(rig: Rig, count: int, processes: int) -> float:
     """CPU µs per further span with so many writers: between a quarter of the topic and all of it.
 
     What each process costs by being there (start, joining, waiting) is in both runs and falls out.
+    All on one core: two cores may be two threads of one, and each of two that compute costs half
+    as much again as one that computes alone.
     """
-    small = drain_writer(rig, count // 4, processes=processes)
-    large = drain_writer(rig, count, processes=processes)
+    small, large = (
+        drain_writer(rig, some, processes=processes, prefix=("taskset", "--cpu-list", "0"))
+        for some in (count // 4, count)
+    )
     return round((large.cpu_s - small.cpu_s) * 1e6 / (large.spans - small.spans), 3)
 
 
