@@ -150,7 +150,7 @@ WRITER: tuple[Metric, ...] = (
     Metric(
         Gauge,
         "headrace_writer_partitions_paused",
-        "Partitions that are not fetched because the backlog is full.",
+        "Partitions that are not fetched because the backlog has been full for five seconds.",
         ("signal",),
     ),
     Metric(
