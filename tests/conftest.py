@@ -4,8 +4,18 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support.cluster import Cluster, running
+
+# The same examples every time, however slow the machine: a change is judged by what it changed.
+# The other profile looks for new ones.
+_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile("explore", deadline=None, suppress_health_check=_SLOW, max_examples=1000)
+settings.register_profile(
+    "fixed", deadline=None, suppress_health_check=_SLOW, derandomize=True, database=None
+)
+settings.load_profile("fixed")
 
 
 @pytest.fixture(scope="session")
