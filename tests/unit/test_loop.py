@@ -204,6 +204,39 @@ def test_a_backlog_that_is_full_for_a_moment_takes_nothing_and_pauses_nothing(wo
     assert world.shards.rows(TABLE) == 80
 
 
+def test_a_signal_that_yields_rests_between_two_full_batches_only(world: World) -> None:
+    writer = world.writer(0, max_bytes=600, rest_s=0.5)
+    writer.turns()
+    writer.executor.held = True
+    for _ in range(5):
+        world.produce(0)
+        writer.loop.turn()
+    world.clock.sleep(1.0)
+    writer.executor.release()
+    writer.turns()
+    plans = len(world.broker.commits)
+    writer.turns()
+    assert len(world.broker.commits) == plans, "it rests"
+    world.clock.sleep(0.5)
+    writer.turns()
+    assert len(world.broker.commits) > plans
+    writer.store_what_is_there()
+    assert world.shards.rows(TABLE) == 20
+    world.produce(0)
+    writer.turns()
+    world.clock.sleep(AGE_S)
+    writer.executor.held = True
+    writer.turns()
+    world.clock.sleep(1.0)
+    writer.executor.release()
+    writer.turns()
+    plans = len(world.broker.commits)
+    for _ in range(3):
+        world.produce(0)
+    writer.turns()
+    assert len(world.broker.commits) > plans, "nothing waited, so nothing rested"
+
+
 def test_the_backlog_is_told_while_fetching_is_paused_and_ends_with_ownership(world: World) -> None:
     writer = world.writer(0, 1, max_bytes=600)
     writer.turns()

@@ -40,6 +40,9 @@ from headrace_writer.telemetry import SignalMetrics, WriterMetrics
 T = TypeVar("T")
 
 START_RETRY_S = 0.5
+# Of spans and logs that catch up, batch by batch: metrics come first, and after an outage the servers
+# are what all signals wait for.
+REST_S = 0.5
 
 log = structlog.get_logger()
 
@@ -148,7 +151,11 @@ class Writer:
         )
         age = settings.max_age_s(signal)
         limits = BatchLimits(settings.batch_max_bytes, age, settings.backlog_max_bytes)
-        times = LoopSettings(settle_after_s=2 * age, drain_deadline_s=settings.drain_deadline_s)
+        times = LoopSettings(
+            settle_after_s=2 * age,
+            drain_deadline_s=settings.drain_deadline_s,
+            rest_s=0.0 if signal == "metrics" else REST_S,
+        )
         worker = ThreadPoolExecutor(1, thread_name_prefix=f"store-{signal}")
         loop = SignalLoop(Backlog(limits), store, times, clock, metrics, worker)
         self._trace(loop, store, metrics)

@@ -52,6 +52,9 @@ class LoopSettings:
     """Commit the ends of stored ranges when no next plan carries them for so long."""
     drain_deadline_s: float
     """How long a revoke or the end may wait for the delivery on its way."""
+    rest_s: float = 0.0
+    """Before the next batch where that is full already, at most, and not longer than the last one
+    took: leaves ClickHouse to metrics while this signal catches up."""
 
 
 CUT_OFF = "Kafka lost messages that it had acknowledged (an unclean leader election?)"
@@ -92,7 +95,7 @@ class SignalLoop:
         self._delivery: Delivery[Any] | None = None
         self._finish: Callable[[Any], None] = lambda _result: None
         self._in_flight: tuple[Plan, list[Message]] | None = None
-        self._stored_at = clock.monotonic()
+        self._begun_at = self._stored_at = self._rest_until = clock.monotonic()
         self._full_since: float | None = None
         self._paused = False
         self._sequence = InSequence()
@@ -166,11 +169,13 @@ class SignalLoop:
 
     def _fetch(self) -> list[Message]:
         """What has come; of a backlog that is just full, wait for the delivery instead."""
-        if self._delivery is None:
-            return self._consumer.poll(self._at_once, IDLE_POLL_S)
         if self._full_since is None or self._paused:
-            return self._consumer.poll(self._at_once, BUSY_POLL_S)
-        self._delivery.wait(BUSY_POLL_S)
+            busy = self._delivery is not None
+            return self._consumer.poll(self._at_once, BUSY_POLL_S if busy else IDLE_POLL_S)
+        if self._delivery is not None:
+            self._delivery.wait(BUSY_POLL_S)
+        else:
+            self._clock.sleep(BUSY_POLL_S)
         return []
 
     def _flow(self) -> None:
@@ -207,7 +212,7 @@ class SignalLoop:
             origin = self._store.tables.origin
             steps = delivery.recover(origin.topic_id, new, origin.encoding)
             self._start(steps, self._recovered, self._replaying)
-        elif reason is not None:
+        elif reason is not None and now >= self._rest_until:
             self._deliver(reason)
         elif self.ownership.completed and now - self._stored_at >= self._settings.settle_after_s:
             self._settle()
@@ -242,9 +247,9 @@ class SignalLoop:
         waited_s = self._backlog.waited(self._clock.monotonic())
         messages = self._backlog.cut()
         self.tracer.begin(reason, messages, waited_s)
-        begun = self._clock.monotonic()
+        self._begun_at = self._clock.monotonic()
         plan, rest = self._store.decode(messages, self.ownership.position)
-        self._metrics.stage("decode", self._clock.monotonic() - begun)
+        self._metrics.stage("decode", self._clock.monotonic() - self._begun_at)
         self._backlog.put_back(rest, self._clock.monotonic())
         self.tracer.decoded()
         self._metrics.batch_closed(reason, plan)
@@ -256,7 +261,9 @@ class SignalLoop:
         assert self._in_flight is not None
         plan, messages = self._in_flight
         self._in_flight = None
-        self._stored_at = self._clock.monotonic()
+        now = self._stored_at = self._clock.monotonic()
+        if self._backlog.closes(now) == "bytes":
+            self._rest_until = now + min(now - self._begun_at, self._settings.rest_s)
         self.tracer.end(outcome)
         if isinstance(outcome, Stored):
             for partition, end in plan.ends.items():
