@@ -40,8 +40,8 @@ from headrace_writer.telemetry import SignalMetrics, WriterMetrics
 T = TypeVar("T")
 
 START_RETRY_S = 0.5
-# Of spans and logs that catch up, batch by batch: metrics come first, and after an outage all signals
-# wait for the servers.
+# Of spans and logs that catch up, batch by batch: metrics come first, and after an outage all
+# signals wait for the servers.
 REST_S = 0.5
 
 log = structlog.get_logger()
