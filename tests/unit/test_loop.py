@@ -17,7 +17,7 @@ from headrace_writer.shell.loop import (
     POLL_MESSAGES,
     at_once,
 )
-from support.loop_world import AGE_S, LAYOUTS, TABLE, World
+from support.loop_world import AGE_S, LAYOUTS, TABLE, World, Writer
 
 
 @pytest.fixture
@@ -166,14 +166,19 @@ def test_the_time_in_kafka_is_that_until_a_message_is_taken(world: World) -> Non
     assert writer.metric("fetch_delay_seconds_total", signal="traces") == 1.0
 
 
-def test_a_full_backlog_pauses_fetching_and_later_resumes(world: World) -> None:
-    writer = world.writer(0, max_bytes=600)
+def produce_while_held(world: World, writer: Writer, every_s: float) -> None:
+    """Twenty messages, a turn after each; nothing that goes to ClickHouse ends."""
     writer.turns()
     writer.executor.held = True
     for _ in range(20):
         world.produce(0)
         writer.loop.turn()
-        world.clock.sleep(AGE_S)
+        world.clock.sleep(every_s)
+
+
+def test_a_full_backlog_pauses_fetching_and_later_resumes(world: World) -> None:
+    writer = world.writer(0, max_bytes=600)
+    produce_while_held(world, writer, AGE_S)
     assert writer.member.fetching == frozenset()
     assert writer.metric("partitions_paused", signal="traces") == 1
     taken = writer.metric("messages_fetched_total", signal="traces")
@@ -189,12 +194,7 @@ def test_a_full_backlog_pauses_fetching_and_later_resumes(world: World) -> None:
 def test_a_backlog_that_is_full_for_a_moment_takes_nothing_and_pauses_nothing(world: World) -> None:
     """A pause throws away what librdkafka has fetched ahead, and costs half a second."""
     writer = world.writer(0, max_bytes=600)
-    writer.turns()
-    writer.executor.held = True
-    for _ in range(20):
-        world.produce(0)
-        world.clock.sleep(PAUSE_AFTER_S / 25)
-        writer.loop.turn()
+    produce_while_held(world, writer, PAUSE_AFTER_S / 25)
     assert writer.metric("messages_fetched_total", signal="traces") < 20
     assert writer.member.fetching == {0}
     writer.executor.release()
@@ -239,12 +239,7 @@ def test_a_signal_that_yields_rests_between_two_full_batches_only(world: World) 
 
 def test_the_backlog_is_told_while_fetching_is_paused_and_ends_with_ownership(world: World) -> None:
     writer = world.writer(0, 1, max_bytes=600)
-    writer.turns()
-    writer.executor.held = True
-    for _ in range(20):
-        world.produce(0)
-        writer.loop.turn()
-        world.clock.sleep(AGE_S)
+    produce_while_held(world, writer, AGE_S)
     assert writer.member.fetching == frozenset()
     place = {"signal": "traces", "partition": "0"}
     assert writer.metric("partition_end_offset", **place) == 20

@@ -52,7 +52,7 @@ class LoopSettings:
     """Commit the ends of stored ranges when no next plan carries them for so long."""
     drain_deadline_s: float
     """How long a revoke or the end may wait for the delivery on its way."""
-    rest_s: float = 0.0
+    rest_s: float
     """Before the next batch where that is full already, at most, and not longer than the last one
     took: leaves ClickHouse to metrics while this signal catches up."""
 
