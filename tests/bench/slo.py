@@ -132,10 +132,13 @@ def outage(load: Load, down_s: float) -> dict[str, Any]:
         for at, seconds in result["metric_lag_timeline"]
         if seconds >= LAG_LIMIT_S
     ]
+    if not late:
+        msg = "no metric was late although ClickHouse was stopped: a server must have run on"
+        raise RuntimeError(msg)
     return {
         **kept(result),
         "down_seconds": round(back - stopped, 1),
-        "metric_lag_below_10_s_after": round(max(late, default=0.0), 1),
+        "metric_lag_below_10_s_after": round(max(late), 1),
     }
 
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import psutil
@@ -148,6 +149,19 @@ def test_a_killed_component_comes_back(live: Cli, name: str) -> None:
     for component in live.layout.components:
         live.control.wait_ready(component)
     assert live("status").returncode == 0
+
+
+def test_what_is_stopped_right_after_it_was_killed_stays_down(live: Cli) -> None:
+    """supervisord refuses to stop what is dead, and then starts another."""
+    name = "haproxy"
+    for _ in range(3):
+        killed = live.control.kill(name)
+        while live.control.state(name).pid == killed:
+            time.sleep(0.01)
+        live.control.stop(name)
+        time.sleep(1.5)
+        assert live.control.state(name).state == "STOPPED"
+        live.control.start(name)
 
 
 def test_status_names_what_is_down(live: Cli) -> None:

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from headrace_writer.shell.kafka import EndReader, GroupConfig
+from headrace_writer.shell.kafka_view import GroupView
 from support import builders, otlp
 from support.child import Child, free_ports
 from support.cluster import Cluster
@@ -243,3 +245,30 @@ def test_ends_of_partitions_are_the_brokers(cluster: Cluster) -> None:
         assert reader.ask(sorted(wanted)).result(20) == wanted
     finally:
         reader.close()
+
+
+def test_a_group_is_behind_while_an_older_message_is_not_committed(cluster: Cluster) -> None:
+    group, topic = f"behind-{uuid.uuid4().hex[:8]}", "otlp_metrics_behind"
+    config = GroupConfig(cluster.bootstrap, group, topic)
+    admin = AdminClient(config.client())
+    admin.create_topics([NewTopic(topic, 2)])[topic].result(20)
+    view = GroupView(config)
+    try:
+        produce(cluster, topic, b"one", b"two")
+        future_ms = int(time.time() * 1000) + 60_000
+        assert not view.behind(future_ms), "nobody reads it"
+        commit(config, 1)
+        assert view.behind(future_ms)
+        assert not view.behind(0), "nothing is that old"
+        commit(config, 2)
+        assert not view.behind(future_ms)
+    finally:
+        view.close()
+        admin.delete_topics([topic])[topic].result(20)
+
+
+def commit(config: GroupConfig, offset: int) -> None:
+    consumer = Consumer(config.unjoined())
+    place = TopicPartition(config.topic, 0, offset)
+    consumer.commit(offsets=[place], asynchronous=False)
+    consumer.close()

@@ -63,27 +63,18 @@ class World:
         self.shards.shards.append(MemoryShard())
 
     def writer(
-        self,
-        *partitions: int,
-        max_bytes: int = 1 << 20,
-        shards: int | None = None,
-        rest_s: float = 0.0,
+        self, *partitions: int, max_bytes: int = 1 << 20, shards: int | None = None
     ) -> "Writer":
         """`shards`: how many of them the writer's list names; all, unless told."""
         known = self.shards.first(shards or len(self.shards))
-        return Writer(self, partitions, max_bytes, known, rest_s)
+        return Writer(self, partitions, max_bytes, known)
 
 
 class Writer:
     """One loop with its group member and a worker that can be held."""
 
     def __init__(
-        self,
-        world: World,
-        partitions: tuple[int, ...],
-        max_bytes: int,
-        shards: MemoryShards,
-        rest_s: float,
+        self, world: World, partitions: tuple[int, ...], max_bytes: int, shards: MemoryShards
     ) -> None:
         self.world = world
         self.shards = shards
@@ -106,7 +97,7 @@ class Writer:
         self.loop = SignalLoop(
             Backlog(BatchLimits(max_bytes, AGE_S, 2 * max_bytes)),
             store,
-            LoopSettings(settle_after_s=4.0, drain_deadline_s=5.0, rest_s=rest_s),
+            LoopSettings(settle_after_s=4.0, drain_deadline_s=5.0),
             world.clock,
             metrics,
             self.executor,

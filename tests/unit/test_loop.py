@@ -204,37 +204,49 @@ def test_a_backlog_that_is_full_for_a_moment_takes_nothing_and_pauses_nothing(wo
     assert world.shards.rows(TABLE) == 80
 
 
-def test_a_signal_that_yields_rests_between_two_full_batches_only(world: World) -> None:
-    writer = world.writer(0, max_bytes=600, rest_s=0.5)
-    writer.turns()
-    writer.executor.held = True
-    for _ in range(5):
-        world.produce(0)
-        writer.loop.turn()
-    world.clock.sleep(1.0)
+class Metrics:
+    """What another signal is doing."""
+
+    def __init__(self) -> None:
+        self.late = True
+        self.asked = 0
+
+    def waits(self) -> bool:
+        self.asked += 1
+        return self.late
+
+
+def test_a_signal_that_is_behind_asks_whether_another_goes_first(world: World) -> None:
+    writer = world.writer(0, max_bytes=600)
+    writer.loop.precedence = metrics = Metrics()
+    produce_while_held(world, writer, 0.01)
     writer.executor.release()
     writer.turns()
-    plans = len(world.broker.commits)
-    writer.turns()
-    assert len(world.broker.commits) == plans, "it rests"
-    world.clock.sleep(0.5)
-    writer.turns()
-    assert len(world.broker.commits) > plans
-    writer.store_what_is_there()
-    assert world.shards.rows(TABLE) == 20
+    stored = world.shards.rows(TABLE)
+    assert 0 < stored < 80
+    writer.turns(5)
+    assert world.shards.rows(TABLE) == stored, "it waits"
+    assert metrics.asked > 5
+    metrics.late = False
+    for _ in range(30):
+        writer.store_what_is_there()
+    assert world.shards.rows(TABLE) == 80
+    metrics.late, metrics.asked = True, 0
     world.produce(0)
-    writer.turns()
-    world.clock.sleep(AGE_S)
-    writer.executor.held = True
-    writer.turns()
-    world.clock.sleep(1.0)
+    writer.store_what_is_there()
+    assert world.shards.rows(TABLE) == 84, "a signal that is not behind waits for nobody"
+    assert metrics.asked == 0
+
+
+def test_what_waits_for_another_signal_is_stored_at_the_end(world: World) -> None:
+    writer = world.writer(0, max_bytes=600)
+    writer.loop.precedence = Metrics()
+    produce_while_held(world, writer, 0.01)
     writer.executor.release()
     writer.turns()
-    plans = len(world.broker.commits)
-    for _ in range(3):
-        world.produce(0)
-    writer.turns()
-    assert len(world.broker.commits) > plans, "nothing waited, so nothing rested"
+    fetched = int(writer.metric("messages_fetched_total", signal="traces"))
+    writer.loop.run(lambda: True)
+    assert world.shards.rows(TABLE) == 4 * fetched
 
 
 def test_the_backlog_is_told_while_fetching_is_paused_and_ends_with_ownership(world: World) -> None:

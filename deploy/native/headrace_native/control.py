@@ -9,6 +9,9 @@ from headrace_native.layout import Layout
 from headrace_native.supervise import POLL_SECONDS, State, Supervisor
 from headrace_native.up import READY_SECONDS, wait_ready
 
+# Where supervisord leaves a program alone.
+DOWN = {"STOPPED", "FATAL"}
+
 
 class Control:
     """Handles on the processes of one running instance, by component name."""
@@ -41,8 +44,10 @@ class Control:
 
     def stop(self, name: str) -> None:
         """SIGTERM and stay down until `start`."""
-        self._known(name)
-        self._supervisor.stop(name)
+        while self.state(name).state not in DOWN:
+            # Refused for a process that was just killed: supervisord is about to start another.
+            if not self._supervisor.stop(name):
+                time.sleep(POLL_SECONDS)
 
     def start(self, name: str) -> float:
         """Start and wait until ready; returns the seconds that took."""

@@ -33,6 +33,7 @@ from headrace_writer.shell.dead_letter import DeadLetterTopic
 from headrace_writer.shell.guardrails_source import GuardrailsSource
 from headrace_writer.shell.health import HealthServer
 from headrace_writer.shell.loop import LoopSettings, SignalLoop
+from headrace_writer.shell.precedence import GroupLateness, MetricsFirst
 from headrace_writer.shell.shards import Attempt
 from headrace_writer.shell.tracer import BatchTracer
 from headrace_writer.telemetry import SignalMetrics, WriterMetrics
@@ -40,9 +41,6 @@ from headrace_writer.telemetry import SignalMetrics, WriterMetrics
 T = TypeVar("T")
 
 START_RETRY_S = 0.5
-# Of spans and logs that catch up, batch by batch: metrics come first, and after an outage all
-# signals wait for the servers.
-REST_S = 0.5
 
 log = structlog.get_logger()
 
@@ -151,14 +149,11 @@ class Writer:
         )
         age = settings.max_age_s(signal)
         limits = BatchLimits(settings.batch_max_bytes, age, settings.backlog_max_bytes)
-        times = LoopSettings(
-            settle_after_s=2 * age,
-            drain_deadline_s=settings.drain_deadline_s,
-            rest_s=0.0 if signal == "metrics" else REST_S,
-        )
+        times = LoopSettings(settle_after_s=2 * age, drain_deadline_s=settings.drain_deadline_s)
         worker = ThreadPoolExecutor(1, thread_name_prefix=f"store-{signal}")
         loop = SignalLoop(Backlog(limits), store, times, clock, metrics, worker)
         self._trace(loop, store, metrics)
+        self._give_way(loop, metrics)
         for shard in shards.shards:
             shard.stopping = lambda: loop.given_up
         loop.attach(kafka.GroupConsumer(group, loop, clock))
@@ -180,6 +175,16 @@ class Writer:
 
         # All other events stay as they were: guardrails are counted in traced writers, too.
         store.events = replace(store.events, inserted=inserted)
+
+    def _give_way(self, loop: SignalLoop, metrics: SignalMetrics) -> None:
+        """Spans and logs that are behind wait for metrics that are, too."""
+        at_most_s = self._settings.metrics_first_s
+        if metrics.signal == "metrics" or not at_most_s:
+            return
+        lateness = GroupLateness(wiring.group_config(self._settings, "metrics"), self._clock)
+        precedence = MetricsFirst(lateness, at_most_s, self._clock)
+        precedence.on_waited = lambda seconds: metrics.stage("yield", seconds)
+        loop.precedence = precedence
 
     def _patiently(self, action: Callable[[], T]) -> T:
         """Repeat what is Retryable until the start timeout."""

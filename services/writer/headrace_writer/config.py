@@ -159,6 +159,12 @@ class Settings(BaseSettings):
     backlog_max_bytes: int = Field(
         64 << 20, ge=1 << 16, description="Payload bytes waiting for a batch; then fetching pauses."
     )
+    metrics_first_s: float = Field(
+        30.0,
+        ge=0,
+        description="Spans and logs that are behind wait for metrics that are more than 5 seconds "
+        "late: so long in a row, and then half of the time. 0: they never wait.",
+    )
     dedup_window_s: float = Field(
         3_600.0,
         gt=0,

@@ -80,7 +80,8 @@ WRITER: tuple[Metric, ...] = (
         Counter,
         "headrace_writer_stage_seconds_total",
         "Time in each stage of the batches: decode and build are the kernel's, insert includes "
-        "retries; then count, deadletter, ledger, commit. By batches_total: seconds of a batch.",
+        "retries; then count, deadletter, ledger, commit. By batches_total: seconds of a batch. "
+        "yield is before a batch: waiting for metrics that are late (metrics_first_s).",
         ("signal", "stage"),
     ),
     Metric(

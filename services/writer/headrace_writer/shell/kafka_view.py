@@ -24,8 +24,10 @@ class PartitionView:
 class GroupView:
     """Reads offsets. Close it after use; every method raises Retryable when nobody answers."""
 
-    def __init__(self, config: GroupConfig) -> None:
+    def __init__(self, config: GroupConfig, timeout_s: float = REQUEST_TIMEOUT_S) -> None:
+        """`timeout_s` is for each request."""
         self._config = config
+        self._timeout_s = timeout_s
         # What retention has deleted is passed over: it is only looked at.
         settings = config.unjoined() | {"auto.offset.reset": "earliest", "log_level": 0}
         self._consumer = Consumer(settings)
@@ -34,7 +36,7 @@ class GroupView:
         """Partitions of the topic. Raises Fatal when it does not exist."""
         topic = self._config.topic
         with self._answering():
-            found = self._consumer.list_topics(topic, timeout=REQUEST_TIMEOUT_S).topics[topic]
+            found = self._consumer.list_topics(topic, timeout=self._timeout_s).topics[topic]
         if found.error is not None:
             msg = f"topic {topic} on {self._config.bootstrap_servers}: {found.error.str()}"
             raise Fatal(msg)
@@ -46,9 +48,9 @@ class GroupView:
         places = [TopicPartition(topic, number) for number in self.partitions()]
         found = {}
         with self._answering():
-            committed = self._consumer.committed(places, timeout=REQUEST_TIMEOUT_S)
+            committed = self._consumer.committed(places, timeout=self._timeout_s)
             for place in committed:
-                low, high = self._consumer.get_watermark_offsets(place, timeout=REQUEST_TIMEOUT_S)
+                low, high = self._consumer.get_watermark_offsets(place, timeout=self._timeout_s)
                 offset = place.offset if place.offset >= 0 else None
                 found[place.partition] = PartitionView(low, high, offset, place.metadata or "")
         return found
@@ -59,14 +61,23 @@ class GroupView:
         asked = [TopicPartition(topic, number, timestamp_ms) for number in self.partitions()]
         found = {}
         with self._answering():
-            for place in self._consumer.offsets_for_times(asked, timeout=REQUEST_TIMEOUT_S):
+            for place in self._consumer.offsets_for_times(asked, timeout=self._timeout_s):
                 if place.offset >= 0:
                     found[place.partition] = place.offset
                 else:
                     _, found[place.partition] = self._consumer.get_watermark_offsets(
-                        place, timeout=REQUEST_TIMEOUT_S
+                        place, timeout=self._timeout_s
                     )
         return found
+
+    def behind(self, timestamp_ms: int) -> bool:
+        """Whether a message from before that time is not committed. A partition without a commit
+        does not count: nobody reads it."""
+        first = self.offsets_at(timestamp_ms)
+        places = [TopicPartition(self._config.topic, number) for number in first]
+        with self._answering():
+            committed = self._consumer.committed(places, timeout=self._timeout_s)
+        return any(0 <= place.offset < first[place.partition] for place in committed)
 
     def times_at(self, offsets: Mapping[int, int], timeout_s: float) -> dict[int, int]:
         """Partition → Kafka timestamp (ms) of the first message at or after that offset.

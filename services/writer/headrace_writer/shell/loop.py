@@ -23,6 +23,7 @@ from headrace_writer.shell.clock import Clock, Deadline
 from headrace_writer.shell.delivery_runner import Delivery, Observe
 from headrace_writer.shell.group_member import GroupMember
 from headrace_writer.shell.in_sequence import InSequence
+from headrace_writer.shell.precedence import NoPrecedence, Precedence
 from headrace_writer.shell.tracer import NoTracer, Tracer
 from headrace_writer.telemetry import SignalMetrics
 
@@ -52,9 +53,6 @@ class LoopSettings:
     """Commit the ends of stored ranges when no next plan carries them for so long."""
     drain_deadline_s: float
     """How long a revoke or the end may wait for the delivery on its way."""
-    rest_s: float
-    """Before the next batch where that is full already, at most, and not longer than the last one
-    took: leaves ClickHouse to metrics while this signal catches up."""
 
 
 CUT_OFF = "Kafka lost messages that it had acknowledged (an unclean leader election?)"
@@ -95,7 +93,7 @@ class SignalLoop:
         self._delivery: Delivery[Any] | None = None
         self._finish: Callable[[Any], None] = lambda _result: None
         self._in_flight: tuple[Plan, list[Message]] | None = None
-        self._begun_at = self._stored_at = self._rest_until = clock.monotonic()
+        self._stored_at = clock.monotonic()
         self._full_since: float | None = None
         self._paused = False
         self._sequence = InSequence()
@@ -107,7 +105,10 @@ class SignalLoop:
         self.given_up = False
         """The drain deadline has passed: inserts that still repeat may end."""
         self._at_once = 1
+        self._behind = False
+        """When the last batch was stored, the next one was full already."""
         self.tracer: Tracer = NoTracer()
+        self.precedence: Precedence = NoPrecedence()
 
     def attach(self, consumer: GroupMember) -> None:
         """The consumer needs its listener first; so it arrives after."""
@@ -212,7 +213,7 @@ class SignalLoop:
             origin = self._store.tables.origin
             steps = delivery.recover(origin.topic_id, new, origin.encoding)
             self._start(steps, self._recovered, self._replaying)
-        elif reason is not None and now >= self._rest_until:
+        elif reason is not None and not (self._behind and self.precedence.waits()):
             self._deliver(reason)
         elif self.ownership.completed and now - self._stored_at >= self._settings.settle_after_s:
             self._settle()
@@ -247,9 +248,9 @@ class SignalLoop:
         waited_s = self._backlog.waited(self._clock.monotonic())
         messages = self._backlog.cut()
         self.tracer.begin(reason, messages, waited_s)
-        self._begun_at = self._clock.monotonic()
+        begun = self._clock.monotonic()
         plan, rest = self._store.decode(messages, self.ownership.position)
-        self._metrics.stage("decode", self._clock.monotonic() - self._begun_at)
+        self._metrics.stage("decode", self._clock.monotonic() - begun)
         self._backlog.put_back(rest, self._clock.monotonic())
         self.tracer.decoded()
         self._metrics.batch_closed(reason, plan)
@@ -262,8 +263,7 @@ class SignalLoop:
         plan, messages = self._in_flight
         self._in_flight = None
         now = self._stored_at = self._clock.monotonic()
-        if self._backlog.closes(now) == "bytes":
-            self._rest_until = now + min(now - self._begun_at, self._settings.rest_s)
+        self._behind = self._backlog.closes(now) == "bytes"
         self.tracer.end(outcome)
         if isinstance(outcome, Stored):
             for partition, end in plan.ends.items():
