@@ -149,7 +149,7 @@ class Writer:
         )
         age = settings.max_age_s(signal)
         limits = BatchLimits(settings.batch_max_bytes, age, settings.backlog_max_bytes)
-        times = LoopSettings(settle_after_s=2 * age, drain_deadline_s=settings.drain_deadline_s)
+        times = LoopSettings(settle_after_s=age, drain_deadline_s=settings.drain_deadline_s)
         worker = ThreadPoolExecutor(1, thread_name_prefix=f"store-{signal}")
         loop = SignalLoop(Backlog(limits), store, times, clock, metrics, worker)
         self._trace(loop, store, metrics)
