@@ -86,6 +86,13 @@ def test_a_long_quiet_time_saves_no_more_than_the_most(world: World) -> None:
     assert world.waits_for(100.0) == pytest.approx(AT_MOST_S, abs=2 * TURN_S)
 
 
+def test_who_had_nothing_to_store_meanwhile_did_not_wait(world: World) -> None:
+    assert world.waits_for(20.0) == 20.0
+    world.clock.sleep(600.0)  # the partitions went to another writer
+    assert world.waits_for(100.0) == pytest.approx(AT_MOST_S, abs=2 * TURN_S)
+    assert world.waited == pytest.approx(20.0 + AT_MOST_S, abs=4 * TURN_S)
+
+
 def test_an_answer_of_long_ago_is_not_used(world: World) -> None:
     world.metrics.late = False
     world.waits_for(5.0)

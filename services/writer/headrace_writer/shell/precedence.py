@@ -66,7 +66,8 @@ class MetricsFirst:
         now = self._clock.monotonic()
         passed_s = now - self._looked_at
         self._looked_at = now
-        if self._waits:
+        # Who was not asked for longer had nothing to store, and did not wait.
+        if self._waits and passed_s < ANSWER_WITHIN_S:
             self._left_s = max(0.0, self._left_s - passed_s)
             self.on_waited(passed_s)
         else:
