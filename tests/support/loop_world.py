@@ -66,8 +66,7 @@ class World:
         self, *partitions: int, max_bytes: int = 1 << 20, shards: int | None = None
     ) -> "Writer":
         """`shards`: how many of them the writer's list names; all, unless told."""
-        known = self.shards.first(shards or len(self.shards))
-        return Writer(self, partitions, max_bytes, known)
+        return Writer(self, partitions, max_bytes, self.shards.first(shards or len(self.shards)))
 
 
 class Writer:
