@@ -132,3 +132,13 @@ class Writer:
         value = self.registry.get_sample_value(f"headrace_writer_{name}", labels)
         assert value is not None, name
         return value
+
+
+def produce_while_held(world: World, writer: Writer, every_s: float) -> None:
+    """Twenty messages, a turn after each; nothing that goes to ClickHouse ends."""
+    writer.turns()
+    writer.executor.held = True
+    for _ in range(20):
+        world.produce(0)
+        writer.loop.turn()
+        world.clock.sleep(every_s)

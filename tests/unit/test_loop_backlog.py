@@ -3,22 +3,12 @@
 import pytest
 
 from headrace_writer.shell.loop import PAUSE_AFTER_S
-from support.loop_world import AGE_S, TABLE, World, Writer
+from support.loop_world import AGE_S, TABLE, World, produce_while_held
 
 
 @pytest.fixture
 def world() -> World:
     return World()
-
-
-def produce_while_held(world: World, writer: Writer, every_s: float) -> None:
-    """Twenty messages, a turn after each; nothing that goes to ClickHouse ends."""
-    writer.turns()
-    writer.executor.held = True
-    for _ in range(20):
-        world.produce(0)
-        writer.loop.turn()
-        world.clock.sleep(every_s)
 
 
 def test_a_full_backlog_pauses_fetching_and_later_resumes(world: World) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from headrace_writer.errors import Fatal
-from support.loop_world import AGE_S, TABLE, World
+from support.loop_world import AGE_S, TABLE, World, produce_while_held
 
 
 @pytest.fixture
@@ -38,12 +38,7 @@ def test_messages_deleted_before_they_were_read_stop_the_partition(world: World)
 def test_what_retention_deletes_under_a_running_writer_is_not_passed_over(world: World) -> None:
     """What was read before is stored and committed first; then the partition says what is gone."""
     writer = world.writer(0, 1, max_bytes=600)
-    writer.turns()
-    writer.executor.held = True
-    for _ in range(20):
-        world.produce(0)
-        writer.loop.turn()
-        world.clock.sleep(AGE_S)
+    produce_while_held(world, writer, AGE_S)
     fetched = int(writer.metric("messages_fetched_total", signal="traces"))
     world.broker.delete_before(0, 19)
     writer.executor.release()
