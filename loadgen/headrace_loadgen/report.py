@@ -83,8 +83,9 @@ class Outcome:
         return found
 
     def _lag_failures(self, lag: Lag, limit_s: float) -> list[str]:
-        p99 = lag.quantile(0.99)
-        if not lag.seconds:
+        # Rounded as in the document: the same number everywhere, whatever shows it.
+        p99 = _number(lag.quantile(0.99))
+        if p99 is None:
             return ["no canary was acknowledged, so the metric lag is unknown"]
         if lag.missing:
             return [f"{lag.missing} canaries were never seen"]

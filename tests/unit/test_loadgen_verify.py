@@ -3,6 +3,7 @@
 import json
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,12 @@ def test_each_objective_says_what_did_not_hold_and_by_how_much(
     document = outcome(**changes).document(OBJECTIVES)
     assert document["failures"] == [message]
     assert document["verdict"] == "FAIL"
+
+
+def test_a_lag_is_rounded_once_for_the_document_and_for_what_failed() -> None:
+    late = outcome(lag=Lag([2.2951])).document(replace(OBJECTIVES, max_metric_lag_p99_s=1.0))
+    p99 = late["metric_lag_seconds"]["p99"]
+    assert late["failures"] == [f"metric lag p99 {p99:.2f} s, objective below 1 s"]
 
 
 def test_every_objective_that_failed_is_named() -> None:
