@@ -19,8 +19,9 @@ from headrace_native.layout import MARKER, VENV_BIN, Layout
 
 POLL_SECONDS = 0.1
 
-# What supervisord answers when asked to stop what is stopped, or start what is started.
-NOT_RUNNING, ALREADY_STARTED = 70, 60
+# What supervisord answers when asked to stop what is stopped, or start what is started; and to
+# any question once it has been told to end.
+NOT_RUNNING, ALREADY_STARTED, SHUTTING_DOWN = 70, 60, 6
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -72,11 +73,15 @@ class Supervisor:
             return getattr(proxy.supervisor, method)(*arguments)
 
     def answers(self) -> bool:
-        """Whether supervisord is up."""
+        """Whether supervisord is up, and is to stay so."""
         try:
             return str(self._call("getState")["statename"]) == "RUNNING"
         except (OSError, http.client.HTTPException):
             return False
+        except xmlrpc.client.Fault as error:
+            if error.faultCode == SHUTTING_DOWN:
+                return False
+            raise
 
     def states(self) -> dict[str, State]:
         """Every program it knows, by name."""
