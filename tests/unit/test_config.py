@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from headrace_writer import config, metrics_page, wiring
+from headrace_writer import config, config_page, metrics_page, wiring
 from headrace_writer.errors import ConfigError
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -159,7 +159,7 @@ def test_the_configuration_hash_leaves_out_secrets_and_what_is_the_writers_own(
 
 
 def test_the_configuration_page_is_what_the_settings_say() -> None:
-    assert (DOCS / "configuration.md").read_text() == config.configuration_page()
+    assert (DOCS / "configuration.md").read_text() == config_page.configuration_page()
 
 
 def test_the_metrics_page_is_what_the_declarations_say() -> None:

@@ -18,7 +18,7 @@ from headrace_schema.prices_cli import add_prices_parser, run_prices
 from headrace_schema.retention_cli import add_retention_parser, run_retention
 from headrace_schema.rollup_cli import add_rollup_parser, run_rollup
 from headrace_schema.tenants_cli import add_tenants_parser, run_tenants
-from headrace_writer import config, metrics_page
+from headrace_writer import config, config_page, metrics_page
 from headrace_writer.app import Writer, configure_logging
 from headrace_writer.commands import (
     audit,
@@ -147,7 +147,10 @@ def migrate_view(settings: config.Settings) -> MigrateView:
 def run(args: argparse.Namespace) -> int:
     """Run the command; raises the writer's errors."""
     if args.command == "docs":
-        page = {"configuration": config.configuration_page, "metrics": metrics_page.metrics_page}
+        page = {
+            "configuration": config_page.configuration_page,
+            "metrics": metrics_page.metrics_page,
+        }
         print(page[args.page](), end="")
         return OK
     if args.command in OFFLINE_COMMANDS:
