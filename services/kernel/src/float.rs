@@ -122,9 +122,10 @@ fn push_short_decimal(value: f64, out: &mut Vec<u8>) -> bool {
         return false;
     }
     for (places, scale) in [(0usize, 1.0), (1, 10.0), (2, 100.0), (3, 1e3), (4, 1e4)] {
-        let scaled = (size * scale).round();
-        if scaled / scale == size {
-            let decimal = decimal(scaled as i64);
+        // The nearest integer, below 1e15: no call as for `round`.
+        let scaled = (size * scale + 0.5) as i64;
+        if scaled as f64 / scale == size {
+            let decimal = decimal(scaled);
             let digits = decimal.range().of(&decimal.digits);
             if value < 0.0 {
                 out.push(b'-');

@@ -9,7 +9,7 @@ use crate::float::push_double;
 use crate::frame::Body;
 use crate::json::push_text;
 use crate::pairs::{Pairs, SLACK};
-use crate::text::{decimal, Repair};
+use crate::text::{push_small, Repair};
 use crate::wire::{Range, Result};
 
 /// Where the template row lies in keys and values.
@@ -118,16 +118,23 @@ impl Attributes {
                 text.extend_from_slice(&[0; SLACK]);
                 self.put(buf, key, text, value)
             }
-            _ => {
-                let decimal = decimal(scalar as i64);
-                self.put(buf, key, &decimal.digits, decimal.range())
-            }
+            _ => self.put_with(key.of(buf), |out| {
+                // Two bytes of varint at most.
+                push_small(scalar as u32, out);
+                true
+            }),
         }
     }
 
     /// Appends a key and a short value to columns of the usual types; false if either is not.
     #[inline(always)]
     fn put(&mut self, key_buf: &[u8], key: Range, value_buf: &[u8], value: Range) -> bool {
+        self.put_with(key.of(key_buf), |out| push_short(out, value_buf, value))
+    }
+
+    /// As `put`, the value appended by `push`, which is false where it has appended nothing.
+    #[inline(always)]
+    fn put_with(&mut self, key: &[u8], push: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
         let (Store::Low(keys), Store::Plain(values), Some(hint)) = (
             &mut self.keys.store,
             &mut self.values.store,
@@ -135,7 +142,6 @@ impl Attributes {
         ) else {
             return false;
         };
-        let key = key.of(key_buf);
         if !keys.dict.is(*hint, key) {
             // A new key may be one that is kept apart.
             let Some(id) = keys.dict.look_up(key) else {
@@ -143,7 +149,7 @@ impl Attributes {
             };
             *hint = id;
         }
-        if !push_short(&mut values.data, value_buf, value) {
+        if !push(&mut values.data) {
             return false;
         }
         keys.ids.push(*hint);

@@ -81,24 +81,46 @@ pub fn push_hex(raw: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-const PAIRS: [[u8; 2]; 100] = {
-    let mut table = [[0; 2]; 100];
-    let mut i = 0;
-    while i < 100 {
-        table[i] = [b'0' + (i / 10) as u8, b'0' + (i % 10) as u8];
-        i += 1;
-    }
-    table
-};
+/// Eight decimal digits of a number below 100,000,000, each 0 to 9, the first in the lowest byte:
+/// halves, pairs and digits apart, in all lanes of one register at once.
+#[inline(always)]
+fn eight_digits(value: u32) -> u64 {
+    let (high, low) = (value / 10_000, value % 10_000);
+    let halves = u64::from(high) | u64::from(low) << 32;
+    let hundreds = (halves * 10_486) >> 20 & 0x0000_007f_0000_007f;
+    let pairs = hundreds | (halves - 100 * hundreds) << 16;
+    let tens = (pairs * 103) >> 10 & 0x000f_000f_000f_000f;
+    tens | (pairs - 10 * tens) << 8
+}
 
-/// A decimal integer: 20 places, and slack behind them for a block copy.
+const EIGHT: u64 = 100_000_000;
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+
+/// How many of eight digits are left without leading zeros; the last one always is.
+#[inline(always)]
+fn significant(eight: u64) -> usize {
+    8 - (eight | 1 << 56).trailing_zeros() as usize / 8
+}
+
+/// Appends a number below 100,000,000 as a string with its length.
+#[inline(always)]
+pub fn push_small(value: u32, out: &mut Vec<u8>) {
+    let eight = eight_digits(value);
+    let len = significant(eight);
+    let text = (eight + ZEROS) >> (8 * (8 - len));
+    let end = out.len() + 1 + len;
+    out.extend_from_slice(&(u128::from(text) << 8 | len as u128).to_le_bytes());
+    out.truncate(end);
+}
+
+/// A decimal integer: 24 places, and slack behind them for a block copy.
 pub struct Decimal {
     pub digits: [u8; 64],
     pub start: usize,
 }
 
 impl Decimal {
-    const END: usize = 20;
+    const END: usize = 24;
 
     pub fn range(&self) -> Range {
         Range {
@@ -114,14 +136,15 @@ pub fn decimal(value: i64) -> Decimal {
     let mut digits = [0u8; 64];
     let mut at = Decimal::END;
     let mut rest = value.unsigned_abs();
-    while rest >= 10 {
-        at -= 2;
-        digits[at..at + 2].copy_from_slice(&PAIRS[(rest % 100) as usize]);
-        rest /= 100;
-    }
-    if rest > 0 || value == 0 {
-        at -= 1;
-        digits[at] = b'0' + rest as u8;
+    loop {
+        let eight = eight_digits((rest % EIGHT) as u32);
+        digits[at - 8..at].copy_from_slice(&(eight + ZEROS).to_le_bytes());
+        rest /= EIGHT;
+        if rest == 0 {
+            at -= significant(eight);
+            break;
+        }
+        at -= 8;
     }
     if value < 0 {
         at -= 1;
@@ -178,12 +201,30 @@ mod tests {
             999,
             1000,
             12345,
+            99_999_999,
+            100_000_000,
+            100_000_001,
+            -100_000_000,
+            9_999_999_999_999_999,
+            10_000_000_000_000_000,
             i64::MAX,
             i64::MIN,
             -1,
             -10,
         ] {
             assert_eq!(text(|o| push_int(value, o)), value.to_string());
+        }
+    }
+
+    #[test]
+    fn small_numbers_are_strings_with_lengths() {
+        // All of up to five digits, and of the longer ones some of every kind.
+        let longer = (100_000..100_000_000).step_by(9_973).chain([99_999_999]);
+        for value in (0..=99_999).chain(longer) {
+            let mut out = vec![7];
+            push_small(value, &mut out);
+            let text = value.to_string();
+            assert_eq!(out, [&[7, text.len() as u8], text.as_bytes()].concat());
         }
     }
 
