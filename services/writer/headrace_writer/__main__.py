@@ -6,6 +6,7 @@ not answer.
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from headrace_writer.commands import (
     top,
 )
 from headrace_writer.errors import ConfigError, Fatal, Retryable
+from headrace_writer.shell.allocator import keep_freed_memory
 
 OK, FAILED, USAGE, UNREACHABLE = range(4)
 
@@ -169,6 +171,7 @@ def run(args: argparse.Namespace) -> int:
         code: int = COMMANDS[args.command].run(args, settings)
         return code
     configure_logging(settings)
+    keep_freed_memory(os.environ)
     Writer(settings).run()
     return OK
 
