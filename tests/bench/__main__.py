@@ -98,7 +98,8 @@ def bench_processes(options: argparse.Namespace, results: dict[str, Any]) -> Non
     """Whole processes between Kafka and the sink."""
     wanted = options.only or ["writer", "peer", "memory"]
     times = 1 if options.quick else 3
-    count = 150 if options.quick else 600
+    # Enough that reaching its working set, which each process does once, does not weigh.
+    count = 150 if options.quick else 1_200
     with rig() as world:
         if "writer" in wanted:
             runs = repeated("writer", times, lambda: pipeline.drain_writer(world, count))

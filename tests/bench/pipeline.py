@@ -89,7 +89,7 @@ def peer(rig: Rig, topic: str) -> tuple[list[str], dict[str, str]]:
     environment = {
         "PEER_BROKERS": rig.cluster.bootstrap,
         "PEER_TOPIC": topic,
-        "PEER_GROUP": f"peer-{topic}",
+        "PEER_GROUP": rig.group(),
         "PEER_PORT": str(rig.sink.ports[0]),
     }
     return [str(PEER), "--config", str(PEER_CONFIG)], environment

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,7 +23,7 @@ import psutil
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from bench.corpus import RECORDS, requests
+from bench.corpus import RECORDS, stream
 from headrace_native.layout import CACHE
 from support.child import free_ports
 from support.cluster import Cluster, running
@@ -94,12 +95,23 @@ class Rig:
         self.cluster = cluster
         self.sink = sink
         self.work = work
-        self._topics = 0
+        self._topics: dict[tuple[int, int, int], str] = {}
+        self._groups = 0
+
+    def group(self) -> str:
+        """A consumer group that has read nothing yet."""
+        self._groups += 1
+        return f"bench-{self._groups}"
 
     def topic(self, count: int, records: int = RECORDS, partitions: int = PARTITIONS) -> str:
-        """A new topic with `count` requests of spans, spread over its partitions."""
-        self._topics += 1
-        name = f"bench_{self._topics}"
+        """A topic with `count` requests of spans, spread over its partitions; made once."""
+        shape = count, records, partitions
+        if shape not in self._topics:
+            self._topics[shape] = f"bench_{len(self._topics)}"
+            self._fill(self._topics[shape], *shape)
+        return self._topics[shape]
+
+    def _fill(self, name: str, count: int, records: int, partitions: int) -> None:
         admin = AdminClient({"bootstrap.servers": self.cluster.bootstrap})
         admin.create_topics([NewTopic(name, partitions, 1)])[name].result(20)
         producer = Producer(
@@ -111,11 +123,10 @@ class Rig:
                 "log_level": 0,
             }
         )
-        for number, body in enumerate(requests("traces", count, records)):
+        for number, body in enumerate(islice(stream("traces", records), count)):
             producer.produce(name, body, partition=number % partitions)
             producer.poll(0)
         assert producer.flush(120) == 0
-        return name
 
     def drain(
         self, command: list[str], env: dict[str, str], spans: int, *, processes: int = 1
@@ -203,7 +214,7 @@ def writer(rig: Rig, topic: str) -> tuple[list[str], dict[str, str]]:
         {
             "HEADRACE_KAFKA_BOOTSTRAP_SERVERS": rig.cluster.bootstrap,
             "HEADRACE_TOPIC_TRACES": topic,
-            "HEADRACE_KAFKA_GROUP_PREFIX": f"bench-{topic}",
+            "HEADRACE_KAFKA_GROUP_PREFIX": rig.group(),
             "HEADRACE_CLICKHOUSE_SHARDS": shards,
             "HEADRACE_DECODER": "native",
         },
