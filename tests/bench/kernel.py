@@ -1,6 +1,7 @@
 """CPU seconds of decoding alone: wire bytes to compressed blocks, in this process."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -30,6 +31,13 @@ class Timing:
         return round(min(self.per_record_us), 3), round(max(self.per_record_us), 3)
 
 
+def joined(timings: Sequence[Timing]) -> Timing:
+    """The repeats of several measurements of the same payloads."""
+    first = timings[0]
+    each = [us for timing in timings for us in timing.per_record_us]
+    return Timing(each, first.wire_bytes, first.block_bytes)
+
+
 def measure(
     backend: DecoderBackend,
     signal: Signal,
@@ -41,14 +49,15 @@ def measure(
     shards: int = 2,
     treatment: Treatment = NOTHING,
 ) -> Timing:
-    """Decode `count` requests into finished lz4 blocks, `repeats` times after one to warm up."""
+    """Decode `count` requests into finished lz4 blocks, `repeats` times after one to warm up, all by
+    one builder, as a writer does batch after batch."""
     payloads = requests(signal, count, records, profile)
     layouts = {table: insert_layout(table, "modern") for table in TABLES_BY_SIGNAL[signal]}
+    builder = backend.builder(signal, layouts, shards, treatment=treatment)
     times: list[float] = []
     sent = 0
     for _ in range(repeats + 1):
         begun = time.process_time()
-        builder = backend.builder(signal, layouts, shards, treatment=treatment)
         rejected = builder.append_many(payloads)
         blocks = builder.finish({target: 7 for target, _ in builder.pending()})
         times.append((time.process_time() - begun) * 1e6 / (count * records))
