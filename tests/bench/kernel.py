@@ -49,8 +49,10 @@ def measure(
     shards: int = 2,
     treatment: Treatment = NOTHING,
 ) -> Timing:
-    """Decode `count` requests into finished lz4 blocks, `repeats` times after one to warm up, all by
-    one builder, as a writer does batch after batch."""
+    """Decode `count` requests into finished lz4 blocks, `repeats` times after one to warm up.
+
+    By one builder, as a writer does batch after batch.
+    """
     payloads = requests(signal, count, records, profile)
     layouts = {table: insert_layout(table, "modern") for table in TABLES_BY_SIGNAL[signal]}
     builder = backend.builder(signal, layouts, shards, treatment=treatment)
