@@ -126,7 +126,7 @@ fn push_short_decimal(value: f64, out: &mut Vec<u8>) -> bool {
         let scaled = (size * scale + 0.5) as i64;
         if scaled as f64 / scale == size {
             let decimal = decimal(scaled);
-            let digits = decimal.range().of(&decimal.digits);
+            let digits = decimal.digits();
             if value < 0.0 {
                 out.push(b'-');
             }

@@ -113,32 +113,29 @@ pub fn push_small(value: u32, out: &mut Vec<u8>) {
     out.truncate(end);
 }
 
-/// A decimal integer: 24 places, and slack behind them for a block copy.
+/// A decimal integer, at the end of its places.
 pub struct Decimal {
-    pub digits: [u8; 64],
-    pub start: usize,
+    places: [u8; Decimal::END],
+    start: usize,
 }
 
 impl Decimal {
     const END: usize = 24;
 
-    pub fn range(&self) -> Range {
-        Range {
-            start: self.start as u32,
-            end: Self::END as u32,
-        }
+    pub fn digits(&self) -> &[u8] {
+        &self.places[self.start..]
     }
 }
 
 /// Writes a decimal integer.
 #[inline]
 pub fn decimal(value: i64) -> Decimal {
-    let mut digits = [0u8; 64];
+    let mut places = [0u8; Decimal::END];
     let mut at = Decimal::END;
     let mut rest = value.unsigned_abs();
     loop {
         let eight = eight_digits((rest % EIGHT) as u32);
-        digits[at - 8..at].copy_from_slice(&(eight + ZEROS).to_le_bytes());
+        places[at - 8..at].copy_from_slice(&(eight + ZEROS).to_le_bytes());
         rest /= EIGHT;
         if rest == 0 {
             at -= significant(eight);
@@ -148,15 +145,14 @@ pub fn decimal(value: i64) -> Decimal {
     }
     if value < 0 {
         at -= 1;
-        digits[at] = b'-';
+        places[at] = b'-';
     }
-    Decimal { digits, start: at }
+    Decimal { places, start: at }
 }
 
 /// Appends a decimal integer.
 pub fn push_int(value: i64, out: &mut Vec<u8>) {
-    let decimal = decimal(value);
-    out.extend_from_slice(decimal.range().of(&decimal.digits));
+    out.extend_from_slice(decimal(value).digits());
 }
 
 /// Appends standard base64 with padding (RFC 4648 section 4).
